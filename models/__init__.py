@@ -1,0 +1,1 @@
+"""The contract between training and serving, and the repository of built models."""

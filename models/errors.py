@@ -1,0 +1,38 @@
+"""What can be wrong with a model, each in one sentence for a person.
+
+ModelError
+├── ManifestInvalid      a manifest that breaks the contract
+├── ModelMissing         no such model or version
+├── ModelDamaged         files that are absent or are not what the manifest says
+├── ModelUnsupported     a manifest that asks for what this version does not run
+├── RowsInvalid          rows, steps or lengths that must never reach ONNX Runtime
+└── GoldenMismatch       a model that does not give its golden answers
+"""
+
+
+class ModelError(Exception):
+    """Any fault of a model; its text is safe to show."""
+
+
+class ManifestInvalid(ModelError):
+    """A manifest that breaks the contract."""
+
+
+class ModelMissing(ModelError):
+    """No such model or version in the repository."""
+
+
+class ModelDamaged(ModelError):
+    """Files that are absent, unreadable or not what the manifest says."""
+
+
+class ModelUnsupported(ModelError):
+    """A manifest that asks for what this version does not run."""
+
+
+class RowsInvalid(ModelError):
+    """Rows, steps or lengths that must never reach ONNX Runtime."""
+
+
+class GoldenMismatch(ModelError):
+    """Answers that differ from the golden ones by more than the tolerance."""

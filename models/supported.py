@@ -1,0 +1,36 @@
+"""What a manifest may ask for that this version does not run yet, refused by the field's name."""
+
+from collections.abc import Iterable
+
+from models.errors import ModelUnsupported
+from models.manifest import Manifest
+from models.tensors import TIME
+
+
+def refuse_unsupported(manifest: Manifest) -> None:
+    """Raise ModelUnsupported, naming the first field that asks for what is not served."""
+    for field in _unsupported(manifest):
+        raise ModelUnsupported(f"manifest field {field} is not served by this version of Recur")
+
+
+def _unsupported(manifest: Manifest) -> Iterable[str]:
+    if manifest.kind != "step":
+        yield f"kind '{manifest.kind}'"
+    for role in ("start", "step", "peek"):
+        if getattr(manifest.graphs, role) is not None:
+            yield f"graphs.{role}"
+    if manifest.decode is not None:
+        yield "decode"
+    if manifest.lengths is None:
+        yield "lengths null"
+    for index, state in enumerate(manifest.states):
+        if state.batch_axis != 0:
+            yield f"states[{index}].batch_axis {state.batch_axis}"
+        if state.length_of is not None:
+            yield f"states[{index}].length_of"
+        if any(isinstance(axis, str) for axis in state.shape):
+            yield f"states[{index}].shape with a free axis"
+    for field, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
+        for index, tensor in enumerate(tensors):
+            if tensor.shape[:1] != (TIME,) or any(isinstance(axis, str) for axis in tensor.shape[1:]):
+                yield f"{field}[{index}].shape other than time first and fixed sizes after it"

@@ -1,0 +1,1 @@
+"""A message of the wire, generated from proto/; `make proto` writes it anew."""
