@@ -6,6 +6,7 @@ from typing import final
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from models.errors import ModelDamaged, RowsInvalid
 from models.manifest import Manifest
@@ -14,7 +15,7 @@ from models.tensors import ONNX_RUNTIME, DType
 Array = NDArray[np.generic]
 Arrays = dict[str, Array]
 
-WARNING = 2
+WARNING, FATAL = 2, 4
 
 
 @final
@@ -33,6 +34,9 @@ class Runner:
     def __init__(self, manifest: Manifest, graph: bytes, *, threads: int = 1) -> None:
         self.manifest = manifest
         self._session = _open_session(graph, threads)
+        self._options = ort.RunOptions()
+        # A run that fails raises; ONNX Runtime's own line on stderr would let a client fill the log.
+        self._options.log_severity_level = FATAL
         self._check_tensors()
         self._lengths = manifest.lengths
         self._outputs = [tensor.name for tensor in manifest.outputs]
@@ -52,7 +56,8 @@ class Runner:
             Outputs by name `[batch, time, …]`, and next states by the names of `states`.
 
         Raises:
-            RowsInvalid: zero rows or steps, or a length outside 1..time; some of these would end the process.
+            RowsInvalid: zero rows or steps, or a length outside 1..time, of which some would end the process;
+                or values that the graph refuses, such as an index outside its table.
         """
         rows, time = next(iter(inputs.values())).shape[:2]
         _check_rows(rows, time, lengths)
@@ -62,12 +67,19 @@ class Runner:
         if rows == 1:
             # At one row ONNX Runtime takes another path, whose last bits differ from any larger batch.
             feeds = {name: np.concatenate([array, array]) for name, array in feeds.items()}
-        answers = self._session.run(self._names, feeds)
+        answers = self._run(feeds)
         if rows == 1:
             answers = [answer[:1] for answer in answers]
         split = len(self._outputs)
         next_states = {state.input: array for state, array in zip(self.manifest.states, answers[split:], strict=True)}
         return dict(zip(self._outputs, answers, strict=False)), next_states
+
+    def _run(self, feeds: Arrays) -> list[Array]:
+        try:
+            answers: list[Array] = self._session.run(self._names, feeds, self._options)
+        except InvalidArgument as error:
+            raise RowsInvalid("the graph cannot run on these values") from error
+        return answers
 
     def _check_tensors(self) -> None:
         manifest = self.manifest

@@ -1,0 +1,253 @@
+"""Between messages of the wire and arrays: every check that a request must pass before it is batched."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.manifest import RESERVED, Manifest, TensorSpec
+from models.tensors import NUMPY, DType, describe_shape
+from server.errors import InvalidRequest
+from server.pb import grpc_service_pb2 as pb
+from server.types import Answer, Array, ModelKey, SequenceId
+
+LENGTHS = "lengths"
+LONGEST_ID = 256
+MICROSECONDS = 1e-6
+
+CONTENTS: dict[DType, str] = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+}
+
+Parameter = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a request says beside its tensors; `sequence_id` is None where nothing is kept."""
+
+    sequence_id: SequenceId | None = None
+    start: bool = False
+    end: bool = False
+    timeout_seconds: float = math.inf
+    wants_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """A request's inputs `[rows, time, …]` by name, and the valid steps of each row."""
+
+    inputs: Mapping[str, Array]
+    lengths: Sequence[int]
+    time: int
+
+
+def decode_parameters(request: pb.ModelInferRequest) -> Parameters:
+    """Read the request's parameters; raises InvalidRequest with the one that is wrong."""
+    if not request.parameters:
+        return Parameters()
+    given = {name: _value(parameter) for name, parameter in request.parameters.items()}
+    _refuse_unserved(given)
+    return Parameters(
+        sequence_id=_sequence_id(given.get("sequence_id", 0)),
+        start=_flag(given, "sequence_start"),
+        end=_flag(given, "sequence_end"),
+        timeout_seconds=_timeout(given.get("timeout", 0)),
+        wants_final=_flag(given, "triton_enable_empty_final_response"),
+    )
+
+
+def decode_tensors(request: pb.ModelInferRequest, manifest: Manifest, *, kept: bool, max_batch: int) -> Tensors:
+    """Read and check the request's tensors against the model's.
+
+    Args:
+        request: raw or typed tensors.
+        manifest: names, datatypes and shapes that are expected.
+        kept: whether the request is for a sequence, which has one row.
+        max_batch: the most rows.
+
+    Raises:
+        InvalidRequest: names the tensor, what came and what was expected.
+    """
+    given = _tensors(request)
+    inputs: dict[str, Array] = {}
+    for spec in manifest.inputs:
+        if spec.name not in given:
+            raise InvalidRequest(f"input '{spec.name}' is missing; {_expected(spec)} is expected")
+        inputs[spec.name] = _decode(spec, *given.pop(spec.name))
+    rows, time = _common_axes(inputs, manifest)
+    if rows > (1 if kept else max_batch):
+        most = "a request for a sequence has one row" if kept else f"{max_batch} are the most"
+        raise InvalidRequest(f"input '{manifest.inputs[0].name}' has {rows} rows; {most}")
+    lengths = _lengths(given.pop(LENGTHS, None), rows, time)
+    for name in given:
+        raise InvalidRequest(_unknown_input(name, manifest))
+    return Tensors(inputs, lengths, time)
+
+
+def wanted_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> Sequence[TensorSpec]:
+    """Give the outputs to answer, all by default; raises InvalidRequest for one that the model has not."""
+    if not request.outputs:
+        return manifest.outputs
+    specs = {spec.name: spec for spec in manifest.outputs}
+    for output in request.outputs:
+        if output.name not in specs:
+            raise InvalidRequest(f"output '{output.name}' is not one of the model's: {', '.join(specs)}")
+    return [specs[output.name] for output in request.outputs]
+
+
+def encode_answer(
+    request_id: str, model: ModelKey, specs: Sequence[TensorSpec], answer: Answer, *, kept: bool, final: bool
+) -> pb.ModelInferResponse:
+    """Write an answer, its tensors raw and in the order of `specs`."""
+    response = pb.ModelInferResponse(model_name=model.name, model_version=str(model.version), id=request_id)
+    for spec in specs:
+        array = answer.outputs[spec.name]
+        response.outputs.add(name=spec.name, datatype=spec.dtype, shape=array.shape)
+        response.raw_output_contents.append(array.tobytes())
+    if kept:
+        response.parameters["recur_step"].int64_param = answer.position
+    if final:
+        response.parameters["triton_final_response"].bool_param = True
+    return response
+
+
+def _value(parameter: pb.InferParameter) -> Parameter | None:
+    choice = parameter.WhichOneof("parameter_choice")
+    return None if choice is None else getattr(parameter, choice)
+
+
+def _refuse_unserved(given: Mapping[str, Parameter | None]) -> None:
+    for name in given:
+        if name.startswith("recur_"):
+            raise InvalidRequest(f"parameter '{name}' is not served by this version of Recur; leave it out")
+
+
+def _sequence_id(value: Parameter | None) -> SequenceId | None:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise InvalidRequest("parameter 'sequence_id' must be an integer or a string")
+    if isinstance(value, str) and (len(value.encode()) > LONGEST_ID or "\0" in value):
+        raise InvalidRequest(f"parameter 'sequence_id' must be at most {LONGEST_ID} bytes of UTF-8 without NUL")
+    return value or None
+
+
+def _flag(given: Mapping[str, Parameter | None], name: str) -> bool:
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"parameter '{name}' must be a boolean")
+    return value
+
+
+def _timeout(value: Parameter | None) -> float:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidRequest("parameter 'timeout' must be microseconds, an integer from 0")
+    return value * MICROSECONDS if value else math.inf
+
+
+Raw = bytes | None
+Given = tuple[pb.ModelInferRequest.InferInputTensor, Raw]
+
+
+def _tensors(request: pb.ModelInferRequest) -> dict[str, Given]:
+    """The request's tensors by name, each with its raw bytes or None for typed contents."""
+    raws: Sequence[Raw] = request.raw_input_contents
+    if raws and len(raws) != len(request.inputs):
+        raise InvalidRequest(f"{len(raws)} raw_input_contents came for {len(request.inputs)} inputs")
+    given: dict[str, Given] = {}
+    for tensor, raw in zip(request.inputs, raws or [None] * len(request.inputs), strict=True):
+        if tensor.name in given:
+            raise InvalidRequest(f"input '{tensor.name}' came twice")
+        given[tensor.name] = (tensor, raw)
+    return given
+
+
+def _decode(spec: TensorSpec, tensor: pb.ModelInferRequest.InferInputTensor, raw: Raw) -> Array:
+    if tensor.datatype != spec.dtype:
+        raise InvalidRequest(
+            f"input '{spec.name}' is {tensor.datatype or 'of no datatype'}; {_expected(spec)} is expected"
+        )
+    shape = tuple(tensor.shape)
+    expected = (-1, *(axis if isinstance(axis, int) else -1 for axis in spec.shape))
+    if len(shape) != len(expected) or any(want not in (-1, size) for size, want in zip(shape, expected, strict=True)):
+        raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; {_expected(spec)} is expected")
+    if min(shape) < 1:
+        raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; every axis must be at least 1")
+    return _elements(spec, tensor, raw, math.prod(shape)).reshape(shape)
+
+
+def _elements(spec: TensorSpec, tensor: pb.ModelInferRequest.InferInputTensor, raw: Raw, count: int) -> Array:
+    dtype = NUMPY[spec.dtype]
+    if raw is not None:
+        if len(raw) != count * dtype.itemsize:
+            raise InvalidRequest(
+                f"input '{spec.name}' has {len(raw)} bytes; its shape {list(tensor.shape)} of {spec.dtype} "
+                f"takes {count * dtype.itemsize}"
+            )
+        return np.frombuffer(raw, dtype)
+    if spec.dtype not in CONTENTS:
+        raise InvalidRequest(f"input '{spec.name}' is {spec.dtype}, which has no typed contents; send it raw")
+    values = getattr(tensor.contents, CONTENTS[spec.dtype])
+    if len(values) != count:
+        raise InvalidRequest(
+            f"input '{spec.name}' has {len(values)} {CONTENTS[spec.dtype]}; "
+            f"its shape {list(tensor.shape)} takes {count}"
+        )
+    return _narrow(spec, values)
+
+
+def _narrow(spec: TensorSpec, values: Sequence[Parameter]) -> Array:
+    """Typed contents have no field for the small integers: they come as 32 bits and must fit."""
+    try:
+        return np.array(values, NUMPY[spec.dtype])
+    except OverflowError as error:
+        raise InvalidRequest(f"input '{spec.name}' has a value that does not fit {spec.dtype}") from error
+
+
+def _common_axes(inputs: Mapping[str, Array], manifest: Manifest) -> tuple[int, int]:
+    """Rows and time, which all inputs share."""
+    first = manifest.inputs[0].name
+    rows, time = inputs[first].shape[:2]
+    for name, array in inputs.items():
+        if array.shape[:2] != (rows, time):
+            raise InvalidRequest(
+                f"input '{name}' has {array.shape[0]} rows of {array.shape[1]} steps; "
+                f"input '{first}' has {rows} rows of {time}"
+            )
+    return rows, time
+
+
+def _lengths(given: Given | None, rows: int, time: int) -> Sequence[int]:
+    if given is None:
+        return (time,) * rows
+    lengths = _decode(TensorSpec(LENGTHS, "INT64", ()), *given)
+    if len(lengths) != rows:
+        raise InvalidRequest(f"input '{LENGTHS}' has {len(lengths)} values for {rows} rows")
+    if lengths.min() < 1 or lengths.max() > time:
+        raise InvalidRequest(f"input '{LENGTHS}' must be from 1 to the time of the inputs, {time}")
+    return [int(length) for length in lengths]
+
+
+def _expected(spec: TensorSpec) -> str:
+    return f"{spec.dtype} {describe_shape(spec.shape)}"
+
+
+def _unknown_input(name: str, manifest: Manifest) -> str:
+    if name in RESERVED:
+        return f"input '{name}' (many sequences in one request) is not served by this version of Recur"
+    return f"input '{name}' is not one of the model's: {', '.join(_names(manifest))}"
+
+
+def _names(manifest: Manifest) -> Iterator[str]:
+    yield from (spec.name for spec in manifest.inputs)
+    yield LENGTHS

@@ -1,0 +1,120 @@
+"""What can go wrong for a client, each with its gRPC code, its reason and one sentence.
+
+RecurError
+├── InvalidRequest       INVALID_ARGUMENT     a parameter, tensor or message that breaks the protocol
+├── NotFinite            INVALID_ARGUMENT     inputs that would make a state or an output infinite or NaN
+├── ModelRefused         INVALID_ARGUMENT     inputs that the model's graph cannot run on
+├── ModelMissing         NOT_FOUND            no such model or version
+├── ModelNotReady        UNAVAILABLE          a model that is there but does not serve
+├── SequenceGone         NOT_FOUND            a step of a sequence that is unknown, ended or expired
+├── VersionMismatch      FAILED_PRECONDITION  a step that names another version than its sequence runs on
+├── SequencesFull        RESOURCE_EXHAUSTED   no room for another live sequence
+├── QueueTimeout         DEADLINE_EXCEEDED    a request that waited longer than it allowed
+├── Draining             UNAVAILABLE          a server that is stopping
+├── NotServed            UNIMPLEMENTED        a call of the protocol that Recur does not serve
+└── Internal             INTERNAL             a fault of the server; the cause is in its log alone
+"""
+
+from typing import ClassVar
+
+import grpc
+
+
+class RecurError(Exception):
+    """Any answer that is not OK; its sentence is safe for every client to read."""
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    reason: ClassVar[str] = "INTERNAL"
+    retry_after_seconds: ClassVar[float | None] = None
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+    def text(self, request_id: str = "") -> str:
+        """Write the one text form: `[request id: ID] CODE REASON: sentence`."""
+        prefix = f"[request id: {request_id}] " if request_id else ""
+        return f"{prefix}{self.code.name} {self.reason}: {self.sentence}"
+
+
+class InvalidRequest(RecurError):
+    """A parameter, tensor or message that breaks the protocol."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "INVALID_REQUEST"
+
+
+class NotFinite(RecurError):
+    """Inputs that would make a state or an output infinite or NaN."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "NOT_FINITE"
+
+
+class ModelRefused(RecurError):
+    """Inputs that the model's graph cannot run on."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "MODEL_REFUSED"
+
+
+class ModelMissing(RecurError):
+    """No such model or version."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "MODEL_NOT_FOUND"
+
+
+class ModelNotReady(RecurError):
+    """A model that is there but does not serve."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "MODEL_NOT_READY"
+
+
+class SequenceGone(RecurError):
+    """A step of a sequence that is unknown, ended or expired; never zeros in its place."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "SEQUENCE_GONE"
+
+
+class VersionMismatch(RecurError):
+    """A step that names another version than its sequence runs on."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "VERSION_MISMATCH"
+
+
+class SequencesFull(RecurError):
+    """No room for another live sequence."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "SEQUENCES_FULL"
+    retry_after_seconds = 1.0
+
+
+class QueueTimeout(RecurError):
+    """A request that waited longer than it allowed; its sequence is as it was."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    reason = "QUEUE_TIMEOUT"
+
+
+class Draining(RecurError):
+    """A server that is stopping."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "DRAINING"
+    retry_after_seconds = 1.0
+
+
+class NotServed(RecurError):
+    """A call of the protocol that Recur does not serve."""
+
+    code = grpc.StatusCode.UNIMPLEMENTED
+    reason = "NOT_SERVED"
+
+
+class Internal(RecurError):
+    """A fault of the server; the cause is in its log alone."""

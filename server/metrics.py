@@ -1,0 +1,138 @@
+"""What Prometheus sees: the names, labels and buckets, and the few calls that fill them."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from server import __version__
+from server.types import ModelKey
+
+SECONDS = (
+    50e-6, 100e-6, 200e-6, 300e-6, 500e-6, 750e-6,
+    1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 7.5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 200e-3, 500e-3, 1.0, 2.0, 5.0, 10.0,
+)  # fmt: skip
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+STAGES = ("decode", "queue", "gather", "compute", "scatter", "encode")
+MODEL = ("model", "version")
+UNKNOWN = ModelKey("", 0)
+
+
+@final
+class Metrics:
+    """One registry a server. Labels never carry what a client made up."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter("recur_requests", "Answers by gRPC code", (*MODEL, "code"), registry=registry)
+        self._durations = _seconds(
+            "recur_request_duration_seconds", "From a request read to its answer", MODEL, registry
+        )
+        self._stages = _seconds("recur_stage_duration_seconds", "Time in one stage", (*MODEL, "stage"), registry)
+        self._steps = Counter("recur_steps", "Time steps done", MODEL, registry=registry)
+        self._rows = Histogram("recur_batch_rows", "Rows of a batch", MODEL, buckets=ROWS, registry=registry)
+        self._queue = Gauge("recur_queue_depth", "Requests that wait", ("model",), registry=registry)
+        self._sequences = Gauge("recur_sequences", "Live sequences", MODEL, registry=registry)
+        self._state_bytes = Gauge("recur_state_bytes", "Bytes of live sequences' states", MODEL, registry=registry)
+        self._expirations = Counter("recur_expirations", "Sequences ended for idleness", MODEL, registry=registry)
+        self._ready = Gauge("recur_model_ready", "1 where the version serves, 0 where not", MODEL, registry=registry)
+        Gauge("recur_build_info", "Always 1", ("version",), registry=registry).labels(__version__).set(1)
+        self._children: dict[ModelKey, ModelMetrics] = {}
+
+    def of(self, key: ModelKey) -> "ModelMetrics":
+        """Look up a version's own counters; looked up once, since labels cost more than counting."""
+        found = self._children.get(key)
+        if found is None:
+            found = self._children[key] = self._make(key)
+        return found
+
+    def served(self, key: ModelKey, *, live: Callable[[], float], slot_bytes: int) -> None:
+        """Show a version that serves; `live` is called at every scrape."""
+        labels = _labels(key)
+        self._ready.labels(*labels).set(1)
+        self._sequences.labels(*labels).set_function(live)
+        self._state_bytes.labels(*labels).set_function(lambda: live() * slot_bytes)
+        self.of(key)
+
+    def refused(self, key: ModelKey) -> None:
+        """Show a version that does not serve."""
+        self._ready.labels(*_labels(key)).set(0)
+
+    def queue(self, model: str, waiting: Callable[[], float]) -> None:
+        """Show how many of a model's requests wait; `waiting` is called at every scrape."""
+        self._queue.labels(model).set_function(waiting)
+
+    def expired(self, key: ModelKey) -> None:
+        """Count a sequence that was ended for idleness."""
+        self._expirations.labels(*_labels(key)).inc()
+
+    def sample(self, name: str, key: ModelKey, **labels: str) -> float:
+        """Read a series of one version, 0 where nothing was counted yet."""
+        model, version = _labels(key)
+        return self.registry.get_sample_value(name, {"model": model, "version": version, **labels}) or 0.0
+
+    def _make(self, key: ModelKey) -> "ModelMetrics":
+        labels = _labels(key)
+        return ModelMetrics(
+            requests=lambda code: self._requests.labels(*labels, code),
+            durations=self._durations.labels(*labels),
+            steps=self._steps.labels(*labels),
+            rows=self._rows.labels(*labels),
+            stages={stage: self._stages.labels(*labels, stage) for stage in STAGES},
+        )
+
+
+@final
+class ModelMetrics:
+    """The counters of one model version that every request or batch moves."""
+
+    def __init__(
+        self,
+        *,
+        requests: Callable[[str], Counter],
+        durations: Histogram,
+        steps: Counter,
+        rows: Histogram,
+        stages: Mapping[str, Histogram],
+    ) -> None:
+        self.last_batch = 0.0
+        self._requests_of = requests
+        self._requests = {"OK": requests("OK")}
+        self._durations = durations
+        self._steps = steps
+        self._rows = rows
+        self._stages = stages
+
+    def answered(self, code: str, seconds: float) -> None:
+        """Count an answer: its gRPC code, and the time since its request was read."""
+        if code not in self._requests:
+            self._requests[code] = self._requests_of(code)
+        self._requests[code].inc()
+        self._durations.observe(seconds)
+
+    def stage(self, stage: str, seconds: float) -> None:
+        """Count time in a stage: of one request, or for gather, compute and scatter of one batch."""
+        self._stages[stage].observe(seconds)
+
+    def queued(self, seconds: Sequence[float]) -> None:
+        """Count how long each request of a batch waited for its turn."""
+        observe = self._stages["queue"].observe
+        for waited in seconds:
+            observe(waited)
+
+    def ran(self, *, rows: int, steps: int, seconds: Mapping[str, float]) -> None:
+        """Count a batch."""
+        self.last_batch = time.time()
+        self._rows.observe(rows)
+        self._steps.inc(steps)
+        for stage, spent in seconds.items():
+            self._stages[stage].observe(spent)
+
+
+def _labels(key: ModelKey) -> tuple[str, str]:
+    return (key.name, str(key.version)) if key.version else ("", "")
+
+
+def _seconds(name: str, text: str, labels: Sequence[str], registry: CollectorRegistry) -> Histogram:
+    return Histogram(name, text, labels, buckets=SECONDS, registry=registry)

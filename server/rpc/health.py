@@ -1,0 +1,48 @@
+"""The standard health service, with a name for the server, each model, each version, and admission."""
+
+from typing import final
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from server.catalogue import Catalogue
+from server.errors import ModelMissing, ModelNotReady
+from server.types import ModelKey
+
+ADMISSION = "recur.admission"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@final
+class Health:
+    """Statuses follow the catalogue; a draining server serves under no name."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._servicer = health.aio.HealthServicer()
+
+    async def start(self, server: grpc.aio.Server) -> None:
+        """Serve `grpc.health.v1` on the server, which is ready with any models or none."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+        await self._set("", serves=True)
+        await self._set(ADMISSION, serves=True)
+
+    async def follow(self, key: ModelKey) -> None:
+        """Set the statuses of a version that begins to serve or was refused, and of its model."""
+        await self._set(key.name, serves=self._serves(key.name))
+        await self._set(f"{key.name}/{key.version}", serves=self._serves(key.name, str(key.version)))
+
+    async def drain(self) -> None:
+        """Say under every name that this server no longer serves."""
+        await self._servicer.enter_graceful_shutdown()
+
+    async def _set(self, name: str, *, serves: bool) -> None:
+        await self._servicer.set(name, SERVING if serves else NOT_SERVING)
+
+    def _serves(self, name: str, version: str = "") -> bool:
+        try:
+            self._catalogue.find(name, version)
+        except (ModelMissing, ModelNotReady):
+            return False
+        return True
