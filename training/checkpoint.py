@@ -1,0 +1,75 @@
+"""Everything that a run needs to go on to the same numbers, in one file that is replaced whole."""
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.cell import State
+from training.errors import RunInvalid
+
+FILE = "checkpoint.pt"
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        update: updates done.
+        state: carried over the last update, this process's rows.
+        best: the lowest validation figure, bits per character.
+        best_model: the parameters that reached it.
+        since_best: validations since then.
+        losses: of the updates since the last validation, bits per character.
+        history: rows of update, training and validation bits per character.
+        seconds: spent in updates.
+    """
+
+    update: int = 0
+    state: State | None = None
+    best: float = float("inf")
+    best_model: dict[str, Tensor] = field(default_factory=dict)
+    since_best: int = 0
+    losses: list[float] = field(default_factory=list)
+    history: list[tuple[int, float, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def save_checkpoint(folder: Path, progress: Progress, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Replace the checkpoint: a reader, or a kill at any time, sees the old one or the new one whole."""
+    content = {
+        "progress": asdict(progress),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "random": torch.get_rng_state(),
+    }
+    partial = folder / f"{FILE}.partial"
+    with partial.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / FILE)
+
+
+def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put the checkpoint's numbers into model, optimizer and generator; a fresh Progress where there is none."""
+    if not (folder / FILE).exists():
+        return Progress()
+    content = read_checkpoint(folder)
+    model.load_state_dict(content["model"])
+    optimizer.load_state_dict(content["optimizer"])
+    torch.set_rng_state(content["random"])
+    return Progress(**content["progress"])
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """Read the checkpoint; raises RunInvalid where it is missing or damaged."""
+    try:
+        content: dict[str, Any] = torch.load(folder / FILE, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise RunInvalid(f"{folder / FILE} cannot be read; delete the run folder to begin anew") from error
+    return content

@@ -1,0 +1,33 @@
+"""What can stop a training job, each in one sentence that says what to do.
+
+TrainingError            exit code 1
+├── DataInvalid          data that is missing, empty or not what its kind needs
+├── RunInvalid           a run folder that lacks a stage's results, or belongs to other settings
+├── VerificationFailed   an exported graph that differs from the trained model
+└── WrongUse             an unknown recipe, key or value: exit code 2
+Interrupted              Ctrl-C or SIGTERM, after a checkpoint: exit code 130
+"""
+
+
+class TrainingError(Exception):
+    """Any failure of a job; its text is for the person who started it."""
+
+
+class DataInvalid(TrainingError):
+    """Data that is missing, empty or not what its kind needs."""
+
+
+class RunInvalid(TrainingError):
+    """A run folder that lacks a stage's results, or belongs to other settings."""
+
+
+class VerificationFailed(TrainingError):
+    """An exported graph that differs from the trained model."""
+
+
+class WrongUse(TrainingError):
+    """An unknown recipe, key or value."""
+
+
+class Interrupted(Exception):
+    """A signal asked to stop; the checkpoint is written."""

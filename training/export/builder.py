@@ -1,0 +1,45 @@
+"""Puts an ONNX graph together node by node, naming what nobody names."""
+
+from typing import final
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET, IR = 21, 10
+
+
+@final
+class Builder:
+    """A graph that grows; every method returns the names of what it added."""
+
+    INT32 = TensorProto.INT32
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        """Add a constant, once for a name."""
+        self._constants.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, operator: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+        """Add a node with one output."""
+        return self.nodes(operator, *inputs, outputs=[output] if output else 1, **attributes)[0]
+
+    def nodes(self, operator: str, *inputs: str, outputs: int | list[str], **attributes: object) -> list[str]:
+        """Add a node with several outputs, named or counted."""
+        stem = f"{operator}.{len(self._nodes)}"
+        names = [f"{stem}.{i}" for i in range(outputs)] if isinstance(outputs, int) else outputs
+        self._nodes.append(helper.make_node(operator, list(inputs), names, name=stem, **attributes))
+        return names
+
+    def finish(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:
+        """Check the whole and serialise it; raises onnx.checker.ValidationError."""
+        graph = helper.make_graph(self._nodes, "main", inputs, outputs, list(self._constants.values()))
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="recur"
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model.SerializeToString()

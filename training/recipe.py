@@ -1,0 +1,128 @@
+"""A recipe: what to train, on what, how; a TOML file whose every key is known and checked."""
+
+import hashlib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from training.architectures import ARCHITECTURES
+from training.errors import WrongUse
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of a recipe, closed to keys it does not know."""
+
+
+class TextData(_Table, frozen=True, tag_field="kind", tag="text"):
+    """A text, symbol by symbol; without a path the documentation topics that ship with Python."""
+
+    path: str = ""
+    licence: str = ""
+
+
+class ModelSettings(_Table, frozen=True):
+    """Sizes of the model."""
+
+    embedding_size: Count
+    hidden_size: Count
+    dropout: Share = 0.0
+
+
+class TrainingSettings(_Table, frozen=True):
+    """How the model is trained.
+
+    Attributes:
+        updates: the budget; the learning rate falls to zero over it.
+        batch: rows, each a stretch of the text whose state is carried from update to update.
+        steps: time steps that gradients go back through.
+        clip: the largest norm of the gradient.
+        validate_every: updates between validations, each of which writes a checkpoint.
+        patience: validations without a gain after which training stops early.
+    """
+
+    updates: Count
+    batch: Count
+    steps: Count
+    learning_rate: Positive
+    clip: Positive
+    validate_every: Count = 100
+    patience: Count = 10
+    seed: int = 0
+
+
+class Recipe(_Table, frozen=True):
+    """The whole recipe; `model_name` is what it is published under."""
+
+    name: str
+    architecture: str
+    data: TextData
+    model: ModelSettings
+    training: TrainingSettings
+
+    def __post_init__(self) -> None:
+        """Check what the table of architectures knows."""
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(f"architecture '{self.architecture}' is not one of {', '.join(sorted(ARCHITECTURES))}")
+
+    @property
+    def digest(self) -> str:
+        """Eight digits that tell these settings from others."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:8]
+
+
+def recipe_names() -> list[str]:
+    """The recipes that Recur ships."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def read_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a shipped recipe by name, or a file by its path; raises WrongUse that names the key and what is wrong.
+
+    Args:
+        name: a shipped recipe's name, or a path that ends in `.toml`.
+        overrides: `table.key=value`, the value as TOML has it; a bare word is a string.
+    """
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WrongUse(f"no recipe '{name}'; there is {', '.join(recipe_names())}, or the path of a .toml file") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WrongUse(f"recipe '{name}' cannot be read: {error}") from error
+    for override in overrides:
+        _override(tables, override)
+    try:
+        return msgspec.convert(tables, Recipe)
+    except msgspec.ValidationError as error:
+        text, _, where = str(error).partition(" - at ")
+        raise WrongUse(f"recipe '{name}': {where.strip('`').removeprefix('$.') or 'top level'}: {text}") from error
+
+
+def _override(tables: dict[str, object], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise WrongUse(f"--set {override}: TABLE.KEY=VALUE is expected, for example training.updates=500")
+    *parents, last = key.split(".")
+    table = tables
+    for parent in parents:
+        inner = table.get(parent)
+        if not isinstance(inner, dict):
+            raise WrongUse(f"--set {key}: there is no table '{parent}'; there is {', '.join(table)}")
+        table = inner
+    table[last] = _value(text)
+
+
+def _value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
