@@ -28,7 +28,9 @@ def draw_curve(
         axes.plot(updates, [row[2] for row in history], marker="o", markersize=3, label="validation")
         for (name, value), style in zip(references.items(), ("--", ":", "-."), strict=False):
             axes.axhline(value, linestyle=style, color="0.5", linewidth=1)
-            axes.annotate(f"{name} {value:.2f}", (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+            axes.annotate(
+                f"{name} {value:.2f}", (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+            )
         axes.set(title=title, xlabel="updates", ylabel="bits per character")
         axes.set_ylim(bottom=0)
         axes.legend(loc="lower left")

@@ -30,7 +30,13 @@ class SequenceModel(nn.Module):
 
     @override
     def forward(self, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """Give logits `[batch, time, symbols]` for `x` `[batch, time]`, zero after a row's length, and the next state."""
+        """Give the logits of the next symbol, and the next state.
+
+        Args:
+            x: symbols, INT64 `[batch, time]`.
+            state: before the first step, `[batch, …]`.
+            lengths: valid steps of each row, `[batch]`; logits `[batch, time, symbols]` are zero after them.
+        """
         ys, next_state = self.cell.scan(self.embedding(x), state, lengths)
         logits = self.readout(self.dropout(ys))
         if lengths is not None:

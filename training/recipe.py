@@ -95,7 +95,9 @@ def read_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise WrongUse(f"no recipe '{name}'; there is {', '.join(recipe_names())}, or the path of a .toml file") from error
+        raise WrongUse(
+            f"no recipe '{name}'; there is {', '.join(recipe_names())}, or the path of a .toml file"
+        ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise WrongUse(f"recipe '{name}' cannot be read: {error}") from error
     for override in overrides:

@@ -57,6 +57,11 @@ class Trainer:
         self._validation = self._fabric.to_device(validation)
         self._state = self._carried()
 
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that shows and writes."""
+        return self._fabric.is_global_zero
+
     def fit(self) -> Progress:
         """Train to the end of the budget, or until validation gains nothing for long; the model is then the best one.
 
@@ -64,7 +69,7 @@ class Trainer:
             Interrupted: after SIGINT or SIGTERM, the checkpoint written.
         """
         progress, budget = self._progress, self._settings.updates
-        with _signals() as stop, reporter(budget, progress.update, shown=self._fabric.is_global_zero) as shown:
+        with _signals() as stop, reporter(budget, progress.update, shown=self.is_first) as shown:
             while progress.update < budget and progress.since_best < self._settings.patience:
                 self._update(shown)
                 if progress.update % self._settings.validate_every == 0 or progress.update == budget:
@@ -116,7 +121,7 @@ class Trainer:
         self._progress.state = {
             name: tensor.reshape(-1, *self._state[name].shape[1:]) for name, tensor in gathered.items()
         }
-        if self._fabric.is_global_zero:
+        if self.is_first:
             save_checkpoint(self._folder, self._progress, self._model, self._optimizer)
             _write_log(self._folder / LOG, self._progress)
 

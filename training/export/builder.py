@@ -7,6 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET, IR = 21, 10
+Attribute = int | list[int]
 
 
 @final
@@ -24,15 +25,17 @@ class Builder:
         self._constants.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def node(self, operator: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+    def node(self, operator: str, *inputs: str, output: str | None = None, **attributes: Attribute) -> str:
         """Add a node with one output."""
         return self.nodes(operator, *inputs, outputs=[output] if output else 1, **attributes)[0]
 
-    def nodes(self, operator: str, *inputs: str, outputs: int | list[str], **attributes: object) -> list[str]:
+    def nodes(self, operator: str, *inputs: str, outputs: int | list[str], **attributes: Attribute) -> list[str]:
         """Add a node with several outputs, named or counted."""
         stem = f"{operator}.{len(self._nodes)}"
         names = [f"{stem}.{i}" for i in range(outputs)] if isinstance(outputs, int) else outputs
-        self._nodes.append(helper.make_node(operator, list(inputs), names, name=stem, **attributes))
+        node = helper.make_node(operator, list(inputs), names, stem)
+        node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+        self._nodes.append(node)
         return names
 
     def finish(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:

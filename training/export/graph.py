@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
+from torch import Tensor
 
 from training.errors import TrainingError
 from training.export.builder import Builder
@@ -27,7 +28,7 @@ def export(model: SequenceModel) -> bytes:
     read = build.node("MatMul", ys, build.constant("readout.weight", _array(model.readout.weight).T))
     logits = build.node("Add", read, build.constant("readout.bias", _array(model.readout.bias)))
     # Masked after the readout, whose bias would show in the padding.
-    build.node("Where", _valid(build), logits, build.constant("zero", np.float32([0.0])), output="y")
+    build.node("Where", _valid(build), logits, build.constant("zero", np.zeros(1, np.float32)), output="y")
     return build.finish(*_interface(model))
 
 
@@ -58,5 +59,5 @@ def _floats(name: str, axes: Sequence[str | int]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, axes)
 
 
-def _array(parameter: object) -> np.ndarray:
-    return parameter.detach().cpu().numpy()
+def _array(parameter: Tensor) -> np.ndarray:
+    return np.asarray(parameter.detach().cpu())

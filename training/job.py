@@ -1,0 +1,133 @@
+"""The stages of a job over one run folder, each done once: train, export, verify, publish."""
+
+import io
+import sys
+from collections.abc import Callable, Mapping
+from typing import final
+
+import torch
+
+from models.golden import write_golden
+from models.manifest import GOLDEN
+from models.repository import Repository, digest_of
+from training import curves
+from training.architectures import ARCHITECTURES
+from training.data.baselines import baselines
+from training.data.text import Text, load_text
+from training.export.graph import export
+from training.model import SequenceModel
+from training.publish import describe, publish
+from training.recipe import Recipe
+from training.run import GRAPH, PUBLISHED, RESULT, VERIFIED, VOCABULARY, WEIGHTS, Run
+from training.trainer import Trainer, bits_per_symbol
+from training.verify import TOLERANCE, verify
+
+STAGES = ("train", "export", "verify", "publish")
+
+
+@final
+class Job:
+    """A run and the repository that its model goes to; says what it does."""
+
+    def __init__(self, run: Run, repository: Repository, *, say: Callable[[str], object] = sys.stdout.write) -> None:
+        self._run = run
+        self._repository = repository
+        self._say = say
+
+    def through(self, last: str) -> None:
+        """Do every stage up to `last` that is not done yet."""
+        for stage in STAGES[: STAGES.index(last) + 1]:
+            if self._is_done(stage):
+                self._say(f"{stage}: done before, in {self._run.folder}\n")
+            else:
+                self.do(stage)
+
+    def do(self, stage: str) -> None:
+        """Do one stage, done before or not."""
+        stages: Mapping[str, Callable[[], None]] = {
+            "train": self._train,
+            "export": self._export,
+            "verify": self._verify,
+            "publish": self._publish,
+        }
+        stages[stage]()
+
+    def _is_done(self, stage: str) -> bool:
+        if stage != "publish" or not self._run.done("publish"):
+            return self._run.done(stage)
+        # Published elsewhere, or deleted since, is not published here.
+        published = self._run.read(PUBLISHED, "publish")
+        places = self._repository.list()
+        return any(str(place.folder.resolve()) == published["folder"] for place in places)
+
+    def _train(self) -> None:
+        recipe = self._run.recipe
+        settings = recipe.training
+        text = load_text(recipe.data, shortest=settings.batch * (settings.steps + 1))
+        if text.note:
+            self._say(f"train: {text.note}\n")
+        torch.manual_seed(settings.seed)
+        model = build_model(recipe, len(text.symbols))
+        train, validation = text.encode(text.train), text.encode(text.validation)
+        trainer = Trainer(settings, self._run.folder, model=model, train=train, validation=validation)
+        self._say(
+            f"train: {recipe.architecture} on {len(train):,} characters of {len(text.symbols)} kinds, "
+            f"{sum(p.numel() for p in model.parameters()):,} parameters, {settings.updates} updates\n"
+        )
+        progress = trainer.fit()
+        if trainer.is_first:
+            self._finish_training(text, model, progress.history, progress.seconds)
+
+    def _finish_training(
+        self, text: Text, model: SequenceModel, history: list[tuple[int, float, float]], seconds: float
+    ) -> None:
+        held_out = bits_per_symbol(model, text.encode(text.held_out))
+        references = baselines(text)
+        title = f"{self._run.recipe.name}: held-out {held_out:.2f} bits per character after {history[-1][0]} updates"
+        curves.draw_curve(self._run.path(curves.FILE), history, references, title=title)
+        self._run.write_bytes(VOCABULARY, text.vocabulary().encode())
+        weights = io.BytesIO()
+        torch.save(model.state_dict(), weights)
+        self._run.write_bytes(WEIGHTS, weights.getvalue())
+        result = {"held_out": held_out, "baselines": references, "updates": history[-1][0], "seconds": seconds}
+        self._run.write(RESULT, result | {"data": text.digest, "licence": text.licence, "symbols": len(text.symbols)})
+        named = ", ".join(f"{name} {value:.2f}" for name, value in references.items())
+        self._say(f"train: held-out {held_out:.3f} bits per character ({named}) in {seconds:.0f} s of updates\n")
+
+    def _export(self) -> None:
+        graph = export(self._model())
+        self._run.write_bytes(GRAPH, graph)
+        self._say(f"export: {self._run.path(GRAPH)}, {len(graph) / 1e6:.2f} MB\n")
+
+    def _verify(self) -> None:
+        self._run.need("export")
+        model, graph = self._model(), self._run.path(GRAPH).read_bytes()
+        digests = {GRAPH: digest_of(graph), GOLDEN: digest_of(b""), VOCABULARY: digest_of(b"")}
+        draft = describe(self._run, model, 1, digests, tolerance=TOLERANCE)
+        found = verify(model, draft, graph, seed=self._run.recipe.training.seed)
+        write_golden(self._run.path(GOLDEN), found.fed, found.answered)
+        measured = {"parity_error": found.parity_error, "tolerance": found.tolerance}
+        self._run.write(VERIFIED, measured | {"batch_invariant": found.batch_invariant})
+        invariant = "the same bits in any batch and any chunks" if found.batch_invariant else "not batch-invariant"
+        self._say(f"verify: within {found.parity_error:.2g} of torch (tolerance {found.tolerance:.2g}), {invariant}\n")
+
+    def _publish(self) -> None:
+        self._run.need("verify")
+        place = publish(self._run, self._model(), self._repository)
+        content = {"name": place.name, "version": place.version, "folder": str(place.folder.resolve())}
+        self._run.write(PUBLISHED, content)
+        self._say(f"publish: {place.name} {place.version}, {place.folder}\n")
+
+    def _model(self) -> SequenceModel:
+        """The trained model as the run folder has it."""
+        result = self._run.read(RESULT, "train")
+        model = build_model(self._run.recipe, result["symbols"])
+        model.load_state_dict(torch.load(self._run.path(WEIGHTS), weights_only=True))
+        return model
+
+
+def build_model(recipe: Recipe, symbols: int) -> SequenceModel:
+    """Build the recipe's model with fresh parameters."""
+    sizes = recipe.model
+    cell = ARCHITECTURES[recipe.architecture](sizes.embedding_size, sizes.hidden_size)
+    return SequenceModel(symbols=symbols, embedding_size=sizes.embedding_size, cell=cell, dropout=sizes.dropout)

@@ -1,0 +1,74 @@
+"""A run as a model of the contract: its manifest, and its files into the repository."""
+
+from collections.abc import Mapping
+from importlib.metadata import version as library_version
+
+from models.manifest import GOLDEN, Graphs, Manifest, Measured, Provenance, StateSpec, TensorSpec
+from models.repository import ModelVersion, Repository
+from training import curves
+from training.model import SequenceModel
+from training.run import GRAPH, RESULT, VERIFIED, VOCABULARY, Run
+
+METRIC = "bits_per_character"
+LIBRARIES = ("lightning-fabric", "numpy", "onnx", "onnxruntime", "torch")
+
+
+def publish(run: Run, model: SequenceModel, repository: Repository) -> ModelVersion:
+    """Add a verified run to the repository as the next version of its recipe's name."""
+    result, verified = run.read(RESULT, "train"), run.read(VERIFIED, "verify")
+    measured = Measured(
+        metric=METRIC,
+        value=result["held_out"],
+        parity_error=verified["parity_error"],
+        batch_invariant=verified["batch_invariant"],
+    )
+    recipe = run.recipe
+    provenance = Provenance(
+        recipe=recipe.name,
+        seed=recipe.training.seed,
+        data=result["data"],
+        data_licence=result["licence"],
+        libraries={name: library_version(name) for name in LIBRARIES},
+    )
+
+    def describe_version(version: int, digests: Mapping[str, str]) -> Manifest:
+        return describe(
+            run, model, version, digests, tolerance=verified["tolerance"], measured=measured, provenance=provenance
+        )
+
+    files = {name: run.path(name) for name in (GRAPH, GOLDEN, VOCABULARY, curves.FILE)}
+    return repository.publish(recipe.name, files, describe_version)
+
+
+def describe(
+    run: Run,
+    model: SequenceModel,
+    version: int,
+    digests: Mapping[str, str],
+    *,
+    tolerance: float,
+    measured: Measured | None = None,
+    provenance: Provenance | None = None,
+) -> Manifest:
+    """Write the manifest of a model of symbols."""
+    recipe = run.recipe
+    return Manifest(
+        name=recipe.name,
+        version=version,
+        architecture=recipe.architecture,
+        kind="step",
+        files=dict(digests),
+        graphs=Graphs(main=GRAPH),
+        inputs=(TensorSpec("x", "INT64", ("time",)),),
+        outputs=(TensorSpec("y", "FP32", ("time", model.symbols)),),
+        lengths="lengths",
+        states=tuple(
+            StateSpec(f"state.{name}", f"next_state.{name}", "FP32", tuple(tensor.shape[1:]))
+            for name, tensor in model.cell.init_state(1).items()
+        ),
+        vocabulary=VOCABULARY,
+        golden_source="torch",
+        tolerance=tolerance,
+        measured=measured or Measured(),
+        provenance=provenance or Provenance(),
+    )

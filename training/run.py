@@ -1,0 +1,69 @@
+"""A run folder: the recipe it belongs to, and what each stage left in it."""
+
+import json
+from pathlib import Path
+from typing import Any, final
+
+import msgspec
+
+from training.errors import RunInvalid
+from training.recipe import Recipe
+
+RECIPE, WEIGHTS, VOCABULARY, GRAPH = "recipe.json", "model.pt", "vocabulary.txt", "model.onnx"
+RESULT, VERIFIED, PUBLISHED = "result.json", "verified.json", "published.json"
+
+DONE_BY = {"train": RESULT, "export": GRAPH, "verify": VERIFIED, "publish": PUBLISHED}
+
+
+@final
+class Run:
+    """Files appear in it whole; a stage is done when its last file is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def begin(cls, folder: Path, recipe: Recipe) -> "Run":
+        """Make the folder for a recipe, or find it as an earlier run left it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        run = cls(folder)
+        if not run.path(RECIPE).exists():
+            run.write_bytes(RECIPE, msgspec.json.format(msgspec.json.encode(recipe), indent=2) + b"\n")
+        return run
+
+    @property
+    def recipe(self) -> Recipe:
+        """The settings that the run belongs to; raises RunInvalid where the folder is no run."""
+        try:
+            return msgspec.json.decode(self.path(RECIPE).read_bytes(), type=Recipe)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise RunInvalid(f"'{self.folder}' is not a run folder: it has no readable {RECIPE}") from error
+
+    def path(self, name: str) -> Path:
+        """Where a file of the run is."""
+        return self.folder / name
+
+    def done(self, stage: str) -> bool:
+        """Whether a stage has left its result."""
+        return self.path(DONE_BY[stage]).exists()
+
+    def read(self, name: str, stage: str) -> dict[str, Any]:
+        """Read a stage's results; raises RunInvalid that names the stage to do first."""
+        self.need(stage)
+        content: dict[str, Any] = json.loads(self.path(name).read_bytes())
+        return content
+
+    def need(self, stage: str) -> None:
+        """Raise RunInvalid unless a stage is done."""
+        if not self.done(stage):
+            raise RunInvalid(f"'{self.folder}' has not come through '{stage}' yet; do that first")
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Write results as JSON."""
+        self.write_bytes(name, json.dumps(content, indent=2).encode() + b"\n")
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write a file that a reader sees whole or not at all."""
+        partial = self.path(f"{name}.partial")
+        partial.write_bytes(content)
+        partial.replace(self.path(name))
