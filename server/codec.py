@@ -1,9 +1,10 @@
 """Between messages of the wire and arrays: every check that a request must pass before it is batched."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from models.manifest import RESERVED, Manifest, TensorSpec
@@ -13,6 +14,7 @@ from server.pb import grpc_service_pb2 as pb
 from server.types import Answer, Array, ModelKey, SequenceId
 
 LENGTHS = "lengths"
+LENGTHS_SPEC = TensorSpec(LENGTHS, "INT64", ())
 LONGEST_ID = 256
 MICROSECONDS = 1e-6
 
@@ -33,8 +35,7 @@ CONTENTS: dict[DType, str] = {
 Parameter = bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(msgspec.Struct, frozen=True):
     """What a request says beside its tensors; `sequence_id` is None where nothing is kept."""
 
     sequence_id: SequenceId | None = None
@@ -44,8 +45,7 @@ class Parameters:
     wants_final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tensors:
+class Tensors(msgspec.Struct, frozen=True, eq=False):
     """A request's inputs `[rows, time, …]` by name, and the valid steps of each row."""
 
     inputs: Mapping[str, Array]
@@ -57,15 +57,14 @@ def decode_parameters(request: pb.ModelInferRequest) -> Parameters:
     """Read the request's parameters; raises InvalidRequest with the one that is wrong."""
     if not request.parameters:
         return Parameters()
-    given = {name: _value(parameter) for name, parameter in request.parameters.items()}
-    _refuse_unserved(given)
-    return Parameters(
-        sequence_id=_sequence_id(given.get("sequence_id", 0)),
-        start=_flag(given, "sequence_start"),
-        end=_flag(given, "sequence_end"),
-        timeout_seconds=_timeout(given.get("timeout", 0)),
-        wants_final=_flag(given, "triton_enable_empty_final_response"),
-    )
+    given: dict[str, Any] = {}
+    for name, parameter in request.parameters.items():
+        if name.startswith("recur_"):
+            raise InvalidRequest(f"parameter '{name}' is not served by this version of Recur; leave it out")
+        if name in READERS:
+            field, read = READERS[name]
+            given[field] = read(name, _value(parameter))
+    return Parameters(**given)
 
 
 def decode_tensors(request: pb.ModelInferRequest, manifest: Manifest, *, kept: bool, max_batch: int) -> Tensors:
@@ -128,32 +127,34 @@ def _value(parameter: pb.InferParameter) -> Parameter | None:
     return None if choice is None else getattr(parameter, choice)
 
 
-def _refuse_unserved(given: Mapping[str, Parameter | None]) -> None:
-    for name in given:
-        if name.startswith("recur_"):
-            raise InvalidRequest(f"parameter '{name}' is not served by this version of Recur; leave it out")
-
-
-def _sequence_id(value: Parameter | None) -> SequenceId | None:
+def _sequence_id(name: str, value: Parameter | None) -> SequenceId | None:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise InvalidRequest("parameter 'sequence_id' must be an integer or a string")
+        raise InvalidRequest(f"parameter '{name}' must be an integer or a string")
     if isinstance(value, str) and (len(value.encode()) > LONGEST_ID or "\0" in value):
-        raise InvalidRequest(f"parameter 'sequence_id' must be at most {LONGEST_ID} bytes of UTF-8 without NUL")
+        raise InvalidRequest(f"parameter '{name}' must be at most {LONGEST_ID} bytes of UTF-8 without NUL")
     return value or None
 
 
-def _flag(given: Mapping[str, Parameter | None], name: str) -> bool:
-    value = given.get(name, False)
+def _flag(name: str, value: Parameter | None) -> bool:
     if not isinstance(value, bool):
         raise InvalidRequest(f"parameter '{name}' must be a boolean")
     return value
 
 
-def _timeout(value: Parameter | None) -> float:
+def _timeout(name: str, value: Parameter | None) -> float:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidRequest("parameter 'timeout' must be microseconds, an integer from 0")
+        raise InvalidRequest(f"parameter '{name}' must be microseconds, an integer from 0")
     return value * MICROSECONDS if value else math.inf
 
+
+# The parameters that are read: the field of Parameters, and who checks the value. Others may be there and are not read.
+READERS: Mapping[str, tuple[str, Callable[[str, Parameter | None], Parameter | None]]] = {
+    "sequence_id": ("sequence_id", _sequence_id),
+    "sequence_start": ("start", _flag),
+    "sequence_end": ("end", _flag),
+    "timeout": ("timeout_seconds", _timeout),
+    "triton_enable_empty_final_response": ("wants_final", _flag),
+}
 
 Raw = bytes | None
 Given = tuple[pb.ModelInferRequest.InferInputTensor, Raw]
@@ -178,8 +179,7 @@ def _decode(spec: TensorSpec, tensor: pb.ModelInferRequest.InferInputTensor, raw
             f"input '{spec.name}' is {tensor.datatype or 'of no datatype'}; {_expected(spec)} is expected"
         )
     shape = tuple(tensor.shape)
-    expected = (-1, *(axis if isinstance(axis, int) else -1 for axis in spec.shape))
-    if len(shape) != len(expected) or any(want not in (-1, size) for size, want in zip(shape, expected, strict=True)):
+    if len(shape) != len(spec.shape) + 1 or shape[2:] != spec.shape[1:]:  # batch and time are free
         raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; {_expected(spec)} is expected")
     if min(shape) < 1:
         raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; every axis must be at least 1")
@@ -218,6 +218,8 @@ def _common_axes(inputs: Mapping[str, Array], manifest: Manifest) -> tuple[int, 
     """Rows and time, which all inputs share."""
     first = manifest.inputs[0].name
     rows, time = inputs[first].shape[:2]
+    if len(inputs) == 1:
+        return rows, time
     for name, array in inputs.items():
         if array.shape[:2] != (rows, time):
             raise InvalidRequest(
@@ -230,7 +232,7 @@ def _common_axes(inputs: Mapping[str, Array], manifest: Manifest) -> tuple[int, 
 def _lengths(given: Given | None, rows: int, time: int) -> Sequence[int]:
     if given is None:
         return (time,) * rows
-    lengths = _decode(TensorSpec(LENGTHS, "INT64", ()), *given)
+    lengths = _decode(LENGTHS_SPEC, *given)
     if len(lengths) != rows:
         raise InvalidRequest(f"input '{LENGTHS}' has {len(lengths)} values for {rows} rows")
     if lengths.min() < 1 or lengths.max() > time:

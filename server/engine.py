@@ -16,6 +16,9 @@ from server.metrics import Metrics
 from server.scheduler import Scheduler
 from server.types import Answer, Array, Batch, BatchResult, Chunk, SessionKey, Turn, Turns
 
+# To hand a batch to a thread and back takes longer than this; the event loop waits for a shorter run itself.
+SHORT_RUN_SECONDS = 500e-6
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +58,7 @@ class Engine:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="runtime") as executor:
             while True:
                 await self._work.wait()
+                await self._arrivals()
                 schedule = self._scheduler.schedule(self._clock())
                 for chunk in schedule.overdue:
                     chunk.done(QueueTimeout("the request waited longer than its timeout allows; nothing was run"))
@@ -62,6 +66,13 @@ class Engine:
                     await self._run_chunks(schedule.chunks, turns, executor)
                 else:
                     self._work.clear()
+
+    async def _arrivals(self) -> None:
+        """Let the requests that have come in already be read, so that they join the batch."""
+        waiting = 0
+        while waiting < len(self._scheduler):
+            waiting = len(self._scheduler)
+            await asyncio.sleep(0)
 
     async def _run_chunks(self, chunks: list[Chunk], turns: Turns, executor: Executor) -> None:
         now = self._clock()
@@ -93,17 +104,19 @@ class Engine:
 
     async def _compute(self, model: ServedModel, begun: list[Turn], executor: Executor) -> BatchResult:
         batch = assemble(model, begun)
+        if model.runtime.expected_seconds(batch) < SHORT_RUN_SECONDS:
+            return model.runtime.run(batch)
         return await asyncio.get_running_loop().run_in_executor(executor, model.runtime.run, batch)
 
     def _answer(self, begun: Sequence[Turn], result: BatchResult, turns: Turns) -> None:
-        row = 0
+        stop = 0
         for turn in begun:
-            chunk, rows = turn.chunk, slice(row, row + turn.chunk.rows)
-            row = rows.stop
-            if not result.finite[rows].all():
+            chunk, start = turn.chunk, stop
+            stop += chunk.rows
+            if result.finite is not None and not result.finite[start:stop].all():
                 self._fail(turn, turns, NotFinite("the inputs make an output or the next state infinite or NaN"))
                 continue
-            outputs = {name: array[rows, : chunk.time] for name, array in result.outputs.items()}
+            outputs = {name: array[start:stop, : chunk.time] for name, array in result.outputs.items()}
             chunk.done(Answer(outputs, turns.commit(turn)))
 
     def _fail(self, turn: Turn, turns: Turns, error: RecurError) -> None:

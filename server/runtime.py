@@ -1,6 +1,8 @@
 """Computes a batch: gather, run, check that all is finite, commit; called off the event loop."""
 
+import math
 import time
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.runner import Runner
 from server.stores.base import StateStore
-from server.types import Arrays, Batch, BatchResult
+from server.types import Array, Batch, BatchResult
 
 
 @final
@@ -19,6 +21,7 @@ class Runtime:
         self._runner = runner
         self._store = store
         self._allow_nonfinite = runner.manifest.allow_nonfinite
+        self._seconds_per_step = math.inf
 
     def run(self, batch: Batch) -> BatchResult:
         """Advance every row and keep its next state.
@@ -30,26 +33,32 @@ class Runtime:
         gathered = time.perf_counter()
         outputs, next_states = self._runner.run(batch.inputs, batch.lengths, states)
         computed = time.perf_counter()
-        finite = self._finite(outputs, next_states, len(batch.slots))
-        self._commit(batch.slots, next_states, finite)
-        seconds = {
-            "gather": gathered - began,
-            "compute": computed - gathered,
-            "scatter": time.perf_counter() - computed,
-        }
+        finite = None if self._allow_nonfinite else _finite_rows([*outputs.values(), *next_states.values()])
+        if finite is None:
+            self._store.commit(batch.slots, next_states)
+        else:
+            self._store.commit(batch.slots[finite], {name: state[finite] for name, state in next_states.items()})
+        committed = time.perf_counter()
+        self._seconds_per_step = (committed - began) / _steps(batch)
+        seconds = {"gather": gathered - began, "compute": computed - gathered, "scatter": committed - computed}
         return BatchResult(outputs, finite, seconds)
 
-    def _finite(self, outputs: Arrays, next_states: Arrays, rows: int) -> NDArray[np.bool_]:
-        finite = np.ones(rows, np.bool_)
-        if self._allow_nonfinite:
-            return finite
-        for array in (*outputs.values(), *next_states.values()):
-            if array.dtype.kind == "f":
-                finite &= np.isfinite(array).reshape(rows, -1).all(axis=1)
-        return finite
+    def expected_seconds(self, batch: Batch) -> float:
+        """How long the batch will take if its steps take as long as the last batch's did; infinite at first."""
+        return self._seconds_per_step * _steps(batch)
 
-    def _commit(self, slots: NDArray[np.intp], next_states: Arrays, finite: NDArray[np.bool_]) -> None:
-        if finite.all():
-            self._store.commit(slots, next_states)
-        else:
-            self._store.commit(slots[finite], {name: state[finite] for name, state in next_states.items()})
+
+def _steps(batch: Batch) -> int:
+    rows, time_ = next(iter(batch.inputs.values())).shape[:2]
+    return int(rows * time_)
+
+
+def _finite_rows(arrays: Sequence[Array]) -> NDArray[np.bool_] | None:
+    """Which rows of all arrays `[rows, …]` are finite; None where all are, which one look at each array shows."""
+    floats = [array for array in arrays if array.dtype.kind == "f"]
+    if all(np.isfinite(array).all() for array in floats):
+        return None
+    finite = np.ones(len(floats[0]), np.bool_)
+    for array in floats:
+        finite &= np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    return finite

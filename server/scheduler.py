@@ -1,6 +1,6 @@
 """Chooses which chunks run together: plain data in, plain data out, no clock, no tasks."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import final
@@ -28,11 +28,11 @@ class Scheduler:
         self._lines: dict[SessionKey, deque[Chunk]] = {}
         self._lanes: dict[Lane, deque[Chunk]] = {}
         self._cancelled: set[Chunk] = set()
-        self._waiting: dict[str, int] = {}
+        self._waiting: Counter[str] = Counter()
 
     def add(self, chunk: Chunk) -> None:
         """Queue a chunk behind the earlier ones of its sequence."""
-        self._waiting[chunk.model.name] = self._waiting.get(chunk.model.name, 0) + 1
+        self._waiting[chunk.model.name] += 1
         if chunk.key is not None and chunk.key in self._lines:
             self._lines[chunk.key].append(chunk)
             return
@@ -70,10 +70,10 @@ class Scheduler:
 
     def waiting(self, model: str) -> int:
         """How many chunks of the model wait."""
-        return self._waiting.get(model, 0)
+        return self._waiting[model]
 
     def __len__(self) -> int:
-        return sum(self._waiting.values())
+        return self._waiting.total()
 
     def _make_ready(self, chunk: Chunk) -> None:
         lane = (chunk.model, chunk.time.bit_length())

@@ -1,10 +1,14 @@
-"""The plain values that pass between the server's layers."""
+"""The plain values that pass between the server's layers.
+
+Those made for every request are named tuples and msgspec's structs: a dataclass costs more to build than a row to run.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,16 +19,14 @@ Arrays = Mapping[str, Array]
 SequenceId = int | str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ModelKey:
+class ModelKey(NamedTuple):
     """A model version."""
 
     name: str
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class SessionKey:
+class SessionKey(NamedTuple):
     """A client's sequence; the integer 5 and the string "5" are two sequences.
 
     The version is not part of it: a sequence stays the same one when a newer version is published.
@@ -35,16 +37,14 @@ class SessionKey:
     sequence_id: SequenceId
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, eq=False):
     """What a chunk gave: outputs `[rows, time, …]`, and the steps its sequence has had."""
 
     outputs: Arrays
     position: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, eq=False):
     """What one request asks: the next steps of one sequence, or whole sequences that are not kept.
 
     Attributes:
@@ -76,8 +76,7 @@ class Chunk:
         return len(self.lengths)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, eq=False):
     """A chunk whose turn has come: the slots of its rows' states, and whether they begin anew."""
 
     chunk: Chunk
@@ -108,12 +107,12 @@ class BatchResult:
 
     Attributes:
         outputs: by name, `[rows, time, …]`.
-        finite: the rows whose outputs and next states are finite; only these were committed, `[rows]`.
+        finite: the rows whose outputs and next states are finite, the only ones committed, `[rows]`; None for all.
         seconds: time in each stage: gather, compute, scatter.
     """
 
     outputs: Arrays
-    finite: NDArray[np.bool_]
+    finite: NDArray[np.bool_] | None
     seconds: Mapping[str, float]
 
 

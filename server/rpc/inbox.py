@@ -39,7 +39,7 @@ class Inbox:
             return None
         metrics = self._metrics.of(model.key)
         try:
-            chunk = self._chunk(request, parameters, model, arrived, reply)
+            chunk = self._chunk(request, parameters, key, model, arrived, reply)
         except RecurError as error:
             metrics.answered(error.code.name, time.monotonic() - arrived)
             reply(error)
@@ -53,9 +53,14 @@ class Inbox:
         self._sessions.cancel(chunk)
 
     def _chunk(
-        self, request: pb.ModelInferRequest, parameters: Parameters, model: ServedModel, arrived: float, reply: Reply
+        self,
+        request: pb.ModelInferRequest,
+        parameters: Parameters,
+        key: SessionKey | None,
+        model: ServedModel,
+        arrived: float,
+        reply: Reply,
     ) -> Chunk:
-        key = _key(request, parameters)
         tensors = decode_tensors(request, model.manifest, kept=key is not None, max_batch=self._max_batch)
         specs = wanted_outputs(request, model.manifest)
         request_id, metrics, clock = request.id, self._metrics.of(model.key), time.monotonic
