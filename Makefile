@@ -1,0 +1,74 @@
+# `make help` lists what there is.
+
+# Python 3.11 or newer, for the virtual environment.
+PYTHON ?= python3
+# The address of a package index with CPU builds of torch; empty: the public index, whose build for Linux brings CUDA.
+TORCH_INDEX ?=
+# Your own text for the demo.
+TEXT ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+PERF_ANALYZER := build/perf_analyzer
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format proto bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo.done ## train on text, export, verify, publish, serve, stream; TEXT=file.txt for your own text
+	@$(PY) -m demo $(if $(TEXT),--text "$(TEXT)")
+
+test: $(VENV)/test.done $(PERF_ANALYZER)/done ## every test
+	@$(PY) -m pytest --cov --cov-report=term
+
+lint: $(VENV)/test.done ## format, lint, types, layers, and the generated code is current
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	@mkdir -p build/proto
+	$(call protoc,build/proto)
+	@diff -r -x __init__.py -x __pycache__ build/proto/server/pb server/pb || { echo 'run `make proto`'; exit 1; }
+
+format: $(VENV)/test.done ## format the code, mend what lint can mend
+	$(VENV)/bin/ruff check --quiet --fix .
+	$(VENV)/bin/ruff format --quiet .
+
+proto: $(VENV)/test.done ## generate server/pb from proto/
+	$(call protoc,.)
+
+bench: $(VENV)/test.done $(PERF_ANALYZER)/done ## speed beside a bare echo and ONNX Runtime; writes build/bench.json
+	@$(PY) -m benchmarks $(if $(WORK),--work $(WORK))
+
+clean: ## remove what was installed and built, but no models and no runs
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage recur.egg-info
+
+define protoc
+@$(PY) -m grpc_tools.protoc -Iserver/pb=proto/inference --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) server/pb/grpc_service.proto
+endef
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.done: pyproject.toml constraints.txt | $(PY)
+	@echo 'installing into $(VENV) (once)'
+	@$(PIP) --editable '.[server,training,client]'
+	@touch $@
+
+$(VENV)/test.done: pyproject.toml constraints.txt | $(PY)
+	@echo 'installing into $(VENV) (once)'
+	@$(PIP) --editable '.[server,training,client,test]'
+	@touch $@ $(VENV)/demo.done
+
+# A C++ load generator. Its wheel needs a library of Debian's and one of CUDA's; where one is missing its tests are skipped.
+$(PERF_ANALYZER)/done: constraints.txt | $(PY)
+	@mkdir -p $(PERF_ANALYZER)
+	@-$(PY) -m pip install --quiet --no-deps --upgrade --target $(PERF_ANALYZER) tritonclient==2.50.0 nvidia-cuda-runtime-cu12==12.9.79
+	@-rm -rf $(PERF_ANALYZER)/tritonclient $(PERF_ANALYZER)/tritonclient-*
+	@-if [ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ] && ! ldconfig -p | grep -q libb64; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libb64-0d >/dev/null; fi
+	@touch $@

@@ -1,0 +1,75 @@
+"""`python -m demo`: train on text, export, verify, publish, serve, stream, stop."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from demo.latency import percentiles
+from demo.serving import serving
+from demo.streaming import CharacterModel, Stream
+from models.repository import DEFAULT
+from training.data.text import load_text
+from training.recipe import read_recipe
+from training.run import RESULT, Run
+
+ROOT = Path(__file__).parent.parent
+SEED, CHARACTERS, TEMPERATURE = 0, 400, 0.7
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the whole demo; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--text", default="", metavar="FILE", help="your own text (default: Python's documentation)")
+    parser.add_argument("--repository", type=Path, default=DEFAULT, metavar="DIR", help="where models are published")
+    options = parser.parse_args(arguments)
+    overrides = [f"data.path={Path(options.text).resolve()}", "name=mytext"] if options.text else []
+    say("1. train, export, verify, publish")
+    trained = subprocess.run(  # a process of its own, as a batch job would be
+        [sys.executable, "-m", "training", "train", "charlm", "--repository", options.repository]
+        + [part for override in overrides for part in ("--set", override)],
+        cwd=ROOT,
+        check=False,
+    )
+    if trained.returncode:
+        return trained.returncode
+    recipe = read_recipe("charlm", overrides)
+    run = Run(ROOT / "runs" / f"{recipe.name}-{recipe.digest}")
+    say("2. start the server")
+    with serving(options.repository) as server:
+        sys.stdout.write(f"gRPC on {server.listen}, metrics on http://{server.metrics}/metrics\n")
+        text = load_text(recipe.data, shortest=1)
+        with Stream(server.listen, recipe.name) as stream:
+            show(CharacterModel(stream), text.held_out, run.read(RESULT, "train"))
+        say("5. latency of the steps above, from the server's own histogram")
+        for share, seconds in percentiles(server.metrics, recipe.name).items():
+            sys.stdout.write(f"p{share:<3} {seconds * 1e3:8.3f} ms\n")
+    say("the server has stopped")
+    return 0
+
+
+def show(model: CharacterModel, held_out: str, result: dict[str, float | dict[str, float]]) -> None:
+    """Stream the held-out text and then the model's own, and print both."""
+    say(f"3. stream {len(held_out):,} held-out characters, the state kept by the server")
+    bits = model.score(held_out)
+    baselines = result["baselines"]
+    assert isinstance(baselines, dict)
+    rows = {"this model, served": bits, "this model, in torch": result["held_out"]} | baselines
+    for name, value in rows.items():
+        sys.stdout.write(f"{name:<22} {value:.3f} bits per character\n")
+    say(f"4. generate {CHARACTERS} characters, one step a message on one stream")
+    for character in model.generate(held_out[:100], CHARACTERS, temperature=TEMPERATURE, seed=SEED):
+        sys.stdout.write(character)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+def say(heading: str) -> None:
+    """Print a heading at once, so that it stands before what a subprocess prints."""
+    sys.stdout.write(f"\n== {heading}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
