@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import GoldenMismatch, ModelDamaged
-from models.manifest import Manifest
-from models.runner import Arrays, Runner
+from models.runner import Array, Arrays, Runner
+from models.tensors import NUMPY, DType, Shape, describe_shape
 
 _IN, _OUT = "in.", "out."
 
@@ -28,7 +28,7 @@ def replay_golden(runner: Runner, golden: bytes) -> float:
         GoldenMismatch: an answer differs by more than the manifest's tolerance.
     """
     manifest = runner.manifest
-    stored = _load(golden)
+    stored = load_arrays("the golden file", golden)
     try:
         answers = _run(runner, stored)
         errors = {name: _difference(answer, stored[_OUT + name]) for name, answer in answers.items()}
@@ -43,26 +43,36 @@ def replay_golden(runner: Runner, golden: bytes) -> float:
     return errors[worst]
 
 
+def load_arrays(name: str, data: bytes) -> Arrays:
+    """Read a NumPy archive; raises ModelDamaged, which calls it `name`."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return dict(archive)
+    except Exception as error:  # zipfile, zlib and NumPy each raise their own classes
+        raise ModelDamaged(f"{name} is not a NumPy archive") from error
+
+
 def _run(runner: Runner, stored: Arrays) -> Arrays:
-    manifest: Manifest = runner.manifest
-    inputs = {tensor.name: stored[_IN + tensor.name] for tensor in manifest.inputs}
-    states = {state.input: stored[_IN + state.input] for state in manifest.states}
-    lengths = stored[_IN + (manifest.lengths or "lengths")].astype(np.int64)
+    manifest = runner.manifest
+    inputs = {tensor.name: _fed(stored, tensor.name, tensor.dtype, tensor.shape) for tensor in manifest.inputs}
+    states = {state.input: _fed(stored, state.input, state.dtype, state.shape) for state in manifest.states}
+    lengths = _fed(stored, manifest.lengths or "lengths", "INT64", ()).astype(np.int64)
     outputs, next_states = runner.run(inputs, lengths, states)
     return outputs | {state.output: next_states[state.input] for state in manifest.states}
 
 
-def _difference(answer: np.ndarray, expected: np.ndarray) -> float:
-    """The largest absolute difference; infinite where shapes or non-finite places differ."""
-    if answer.shape != expected.shape:
+def _fed(stored: Arrays, name: str, dtype: DType, shape: Shape) -> Array:
+    array = stored[_IN + name]
+    if array.dtype != NUMPY[dtype] or array.ndim != 1 + len(shape):
+        raise ModelDamaged(f"the golden file's '{_IN}{name}' is not {dtype} {describe_shape(shape)}")
+    return array
+
+
+def _difference(answer: Array, expected: Array) -> float:
+    """The largest absolute difference; infinite where shapes, kinds of number or non-finite places differ."""
+    if answer.shape != expected.shape or answer.dtype.kind != expected.dtype.kind:
         return float("inf")
-    difference = np.abs(answer.astype(np.float64) - expected.astype(np.float64))
-    return float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0))
-
-
-def _load(golden: bytes) -> Arrays:
-    try:
-        with np.load(io.BytesIO(golden), allow_pickle=False) as archive:
-            return dict(archive)
-    except (ValueError, OSError) as error:
-        raise ModelDamaged("the golden file is not a NumPy archive") from error
+    found, wanted = answer.astype(np.float64), expected.astype(np.float64)
+    same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+    difference = np.abs(np.subtract(found, wanted, where=~same, out=np.zeros_like(found)))
+    return float(np.where(np.isnan(difference), np.inf, difference).max(initial=0.0))

@@ -1,12 +1,11 @@
 """From a folder of the repository to a runner that has given its golden answers."""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.errors import ModelDamaged
-from models.golden import replay_golden
+from models.golden import load_arrays, replay_golden
 from models.manifest import GOLDEN, INITIAL, Manifest
 from models.repository import ModelVersion, OpenModel, Repository
 from models.runner import Arrays, Runner
@@ -50,7 +49,7 @@ def load_checked(repository: Repository, place: ModelVersion, *, threads: int = 
 
 def _initial_states(opened: OpenModel) -> Arrays:
     """One initial row of each state, by the graph's input names, without the batch axis."""
-    stored = dict(np.load(io.BytesIO(opened.files[INITIAL]), allow_pickle=False)) if INITIAL in opened.files else {}
+    stored = load_arrays(INITIAL, opened.files[INITIAL]) if INITIAL in opened.files else {}
     rows: Arrays = {}
     for state in opened.manifest.states:
         dtype, shape = NUMPY[state.dtype], fixed_shape(state.shape)

@@ -17,6 +17,7 @@ RESERVED = frozenset({"sequence_id", "sequence_start", "sequence_end", "recur_st
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _INITIAL = re.compile(rf"{re.escape(INITIAL)}:[\w.]+")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,8 +137,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
 
     def _check_files(self) -> None:
         for name, digest in self.files.items():
-            if not _NAME.fullmatch(name) or name == FILE:
-                raise ValueError(f"files names '{name}', which is not a plain file name of its own")
+            check_file_name(name)
             if not _DIGEST.fullmatch(digest):
                 raise ValueError(f"files['{name}'] must be 'sha256:' and 64 hexadecimal digits")
         for field, referred in self._referred_files():
@@ -196,7 +196,14 @@ def check_name(name: str) -> None:
         raise ValueError(f"name '{name}' must be 1 to 128 letters, digits, '_', '.' or '-', a letter or digit first")
 
 
+def check_file_name(name: str) -> None:
+    """Raise ValueError unless `name` can name a file beside the manifest."""
+    if not _NAME.fullmatch(name) or name == FILE:
+        raise ValueError(f"files names '{name}', which is not a plain file name of its own")
+
+
 def _as_sentence(error: msgspec.MsgspecError) -> str:
     """Put the field first, as people look for it: `$.inputs[0].dtype: …`."""
-    text, _, path = str(error).partition(" - at ")
-    return f"{path.strip('`').removeprefix('$.')}: {text}" if path else text
+    text = str(error)
+    place = _PLACE.search(text)
+    return f"{place[1]}: {text[: place.start()]}" if place else text

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -12,7 +12,7 @@ from typing import final
 import msgspec
 
 from models.errors import ManifestInvalid, ModelDamaged, ModelMissing
-from models.manifest import FILE, Manifest, check_name
+from models.manifest import FILE, Manifest, check_file_name, check_name
 
 DEFAULT = Path(__file__).parent / "built"
 
@@ -53,10 +53,12 @@ class Repository:
         return sorted(self._versions())
 
     def _versions(self) -> Iterator[ModelVersion]:
-        for folder in self.root.glob("*/*/"):
-            name, version = folder.parent.name, folder.name
-            if not name.startswith(".") and version.isdecimal() and str(int(version)) == version:
-                yield ModelVersion(name, int(version), folder)
+        for model in _folders(self.root):
+            if model.name.startswith("."):
+                continue
+            for folder in _folders(model):
+                if folder.name.isdecimal() and str(int(folder.name)) == folder.name:
+                    yield ModelVersion(model.name, int(folder.name), folder)
 
     def find(self, name: str, version: int | None = None) -> ModelVersion:
         """Find a version, the newest by default; raises ModelMissing."""
@@ -77,9 +79,7 @@ class Repository:
             manifest = Manifest.decode_json((place.folder / FILE).read_bytes())
         except OSError as error:
             raise ModelDamaged(f"{FILE} of '{place.name}' {place.version} cannot be read: {error.strerror}") from error
-        if (manifest.name, manifest.version) != (place.name, place.version):
-            wrong = f"'{manifest.name}' {manifest.version}"
-            raise ManifestInvalid(f"manifest: says it is {wrong}, in the folder of '{place.name}' {place.version}")
+        _check_place(manifest, place.name, place.version)
         return manifest
 
     def open(self, place: ModelVersion) -> OpenModel:
@@ -98,9 +98,12 @@ class Repository:
             name: the model's name.
             files: the model's files by their names in the version's folder.
             describe: builds the manifest from the version number and the digests of the files.
+
+        Raises:
+            ManifestInvalid: the name, a file's name or the manifest breaks the contract; nothing is published.
         """
-        _check_publishable(name)
-        (self.root / name).mkdir(parents=True, exist_ok=True)
+        _check_publishable(name, files)
+        self.root.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.root))
         try:
             digests = {file: _copy(source, staging / file) for file, source in files.items()}
@@ -114,8 +117,12 @@ class Repository:
         while True:
             version += 1
             target = self.root / name / str(version)
-            _write(staging / FILE, _checked(describe(version)).encode_json())
+            manifest = _checked(describe(version))
+            _check_place(manifest, name, version)
+            _write(staging / FILE, manifest.encode_json())
             staging.chmod(0o755)
+            _sync(staging)
+            target.parent.mkdir(exist_ok=True)
             try:
                 staging.rename(target)
             except OSError:
@@ -131,9 +138,26 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def _check_publishable(name: str) -> None:
+def _folders(parent: Path) -> list[Path]:
+    """The folders in `parent`; none where it cannot be read or is gone, as a folder just renamed is."""
+    try:
+        with os.scandir(parent) as entries:
+            return [parent / entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def _check_place(manifest: Manifest, name: str, version: int) -> None:
+    if (manifest.name, manifest.version) != (name, version):
+        wrong = f"'{manifest.name}' {manifest.version}"
+        raise ManifestInvalid(f"manifest: says it is {wrong}, in the folder of '{name}' {version}")
+
+
+def _check_publishable(name: str, files: Iterable[str]) -> None:
     try:
         check_name(name)
+        for file in files:
+            check_file_name(file)
     except ValueError as error:
         raise ManifestInvalid(str(error)) from error
 

@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
 from models.errors import ModelDamaged, RowsInvalid
 from models.manifest import Manifest
@@ -58,6 +58,7 @@ class Runner:
         Raises:
             RowsInvalid: zero rows or steps, or a length outside 1..time, of which some would end the process;
                 or values that the graph refuses, such as an index outside its table.
+            ModelDamaged: the graph itself fails, as one whose tensors do not fit each other does.
         """
         rows, time = next(iter(inputs.values())).shape[:2]
         _check_rows(rows, time, lengths)
@@ -79,6 +80,8 @@ class Runner:
             answers: list[Array] = self._session.run(self._names, feeds, self._options)
         except InvalidArgument as error:
             raise RowsInvalid("the graph cannot run on these values") from error
+        except (Fail, RuntimeException) as error:
+            raise ModelDamaged("the graph fails as it runs") from error
         return answers
 
     def _check_tensors(self) -> None:
