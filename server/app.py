@@ -32,6 +32,8 @@ from server.types import ModelKey
 logger = logging.getLogger(__name__)
 
 OK, FAILED = 0, 1
+# Requests leave no cycles behind; the default of 700 objects would look for them every few batches.
+COLLECT_AFTER = 50_000
 LARGEST_MESSAGE = 64 * 2**20
 CHANNEL = (
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
@@ -126,6 +128,7 @@ class App:
             logger.warning("no model serves yet", extra={"repository": self.settings.repository})
         # What was built so far lives as long as the process: the collector need not walk it again.
         gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
         host, _, metrics_port = self.settings.metrics.rpartition(":")
         self._exposition, _ = prometheus_client.start_http_server(int(metrics_port), host, self.metrics.registry)
         grpc_port = self._server.add_insecure_port(self.settings.listen)

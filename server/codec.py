@@ -1,8 +1,9 @@
 """Between messages of the wire and arrays: every check that a request must pass before it is batched."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ LENGTHS = "lengths"
 LENGTHS_SPEC = TensorSpec(LENGTHS, "INT64", ())
 LONGEST_ID = 256
 MICROSECONDS = 1e-6
+CHOICE: Literal["parameter_choice"] = "parameter_choice"
 
 CONTENTS: dict[DType, str] = {
     "BOOL": "bool_contents",
@@ -31,8 +33,6 @@ CONTENTS: dict[DType, str] = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
 }
-
-Parameter = bool | int | float | str
 
 
 class Parameters(msgspec.Struct, frozen=True):
@@ -55,15 +55,14 @@ class Tensors(msgspec.Struct, frozen=True, eq=False):
 
 def decode_parameters(request: pb.ModelInferRequest) -> Parameters:
     """Read the request's parameters; raises InvalidRequest with the one that is wrong."""
-    if not request.parameters:
-        return Parameters()
     given: dict[str, Any] = {}
-    for name, parameter in request.parameters.items():
-        if name.startswith("recur_"):
-            raise InvalidRequest(f"parameter '{name}' is not served by this version of Recur; leave it out")
+    parameters = request.parameters
+    for name in parameters:  # items() of a protobuf map is several times slower
         if name in READERS:
             field, read = READERS[name]
-            given[field] = read(name, _value(parameter))
+            given[field] = read(name, parameters[name])
+        elif name.startswith("recur_"):
+            raise InvalidRequest(f"parameter '{name}' is not served by this version of Recur; leave it out")
     return Parameters(**given)
 
 
@@ -79,20 +78,21 @@ def decode_tensors(request: pb.ModelInferRequest, manifest: Manifest, *, kept: b
     Raises:
         InvalidRequest: names the tensor, what came and what was expected.
     """
-    given = _tensors(request)
     inputs: dict[str, Array] = {}
-    for spec in manifest.inputs:
-        if spec.name not in given:
-            raise InvalidRequest(f"input '{spec.name}' is missing; {_expected(spec)} is expected")
-        inputs[spec.name] = _decode(spec, *given.pop(spec.name))
+    for tensor, raw in _tensors(request):
+        spec = _spec(tensor.name, manifest)
+        if spec.name in inputs:
+            raise InvalidRequest(f"input '{spec.name}' came twice")
+        inputs[spec.name] = _decode(spec, tensor, raw)
+    given_lengths = inputs.pop(LENGTHS, None)
+    if len(inputs) < len(manifest.inputs):
+        missing = next(spec for spec in manifest.inputs if spec.name not in inputs)
+        raise InvalidRequest(f"input '{missing.name}' is missing; {_expected(missing)} is expected")
     rows, time = _common_axes(inputs, manifest)
     if rows > (1 if kept else max_batch):
         most = "a request for a sequence has one row" if kept else f"{max_batch} are the most"
         raise InvalidRequest(f"input '{manifest.inputs[0].name}' has {rows} rows; {most}")
-    lengths = _lengths(given.pop(LENGTHS, None), rows, time)
-    for name in given:
-        raise InvalidRequest(_unknown_input(name, manifest))
-    return Tensors(inputs, lengths, time)
+    return Tensors(inputs, _lengths(given_lengths, rows, time), time)
 
 
 def wanted_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> Sequence[TensorSpec]:
@@ -107,10 +107,17 @@ def wanted_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> Sequenc
 
 
 def encode_answer(
-    request_id: str, model: ModelKey, specs: Sequence[TensorSpec], answer: Answer, *, kept: bool, final: bool
-) -> pb.ModelInferResponse:
-    """Write an answer, its tensors raw and in the order of `specs`."""
-    response = pb.ModelInferResponse(model_name=model.name, model_version=str(model.version), id=request_id)
+    response: pb.ModelInferResponse,
+    request_id: str,
+    model: ModelKey,
+    specs: Sequence[TensorSpec],
+    answer: Answer,
+    *,
+    kept: bool,
+    final: bool,
+) -> None:
+    """Write an answer into a message, its tensors raw and in the order of `specs`."""
+    response.model_name, response.model_version, response.id = model.name, str(model.version), request_id
     for spec in specs:
         array = answer.outputs[spec.name]
         response.outputs.add(name=spec.name, datatype=spec.dtype, shape=array.shape)
@@ -119,36 +126,38 @@ def encode_answer(
         response.parameters["recur_step"].int64_param = answer.position
     if final:
         response.parameters["triton_final_response"].bool_param = True
-    return response
 
 
-def _value(parameter: pb.InferParameter) -> Parameter | None:
-    choice = parameter.WhichOneof("parameter_choice")
-    return None if choice is None else getattr(parameter, choice)
-
-
-def _sequence_id(name: str, value: Parameter | None) -> SequenceId | None:
-    if isinstance(value, bool) or not isinstance(value, int | str):
+def _sequence_id(name: str, parameter: pb.InferParameter) -> SequenceId | None:
+    kind = parameter.WhichOneof(CHOICE)
+    if kind == "int64_param":
+        return parameter.int64_param or None
+    if kind == "uint64_param":
+        return parameter.uint64_param or None
+    if kind != "string_param":
         raise InvalidRequest(f"parameter '{name}' must be an integer or a string")
-    if isinstance(value, str) and (len(value.encode()) > LONGEST_ID or "\0" in value):
+    text = parameter.string_param
+    if len(text.encode()) > LONGEST_ID or "\0" in text:
         raise InvalidRequest(f"parameter '{name}' must be at most {LONGEST_ID} bytes of UTF-8 without NUL")
-    return value or None
+    return text or None
 
 
-def _flag(name: str, value: Parameter | None) -> bool:
-    if not isinstance(value, bool):
+def _flag(name: str, parameter: pb.InferParameter) -> bool:
+    if parameter.WhichOneof(CHOICE) != "bool_param":
         raise InvalidRequest(f"parameter '{name}' must be a boolean")
-    return value
+    return parameter.bool_param
 
 
-def _timeout(name: str, value: Parameter | None) -> float:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+def _timeout(name: str, parameter: pb.InferParameter) -> float:
+    kind = parameter.WhichOneof(CHOICE)
+    value = parameter.uint64_param if kind == "uint64_param" else parameter.int64_param
+    if kind not in ("int64_param", "uint64_param") or value < 0:
         raise InvalidRequest(f"parameter '{name}' must be microseconds, an integer from 0")
     return value * MICROSECONDS if value else math.inf
 
 
 # The parameters that are read: the field of Parameters, and who checks the value. Others may be there and are not read.
-READERS: Mapping[str, tuple[str, Callable[[str, Parameter | None], Parameter | None]]] = {
+READERS: Mapping[str, tuple[str, Callable[[str, pb.InferParameter], SequenceId | float | None]]] = {
     "sequence_id": ("sequence_id", _sequence_id),
     "sequence_start": ("start", _flag),
     "sequence_end": ("end", _flag),
@@ -160,17 +169,27 @@ Raw = bytes | None
 Given = tuple[pb.ModelInferRequest.InferInputTensor, Raw]
 
 
-def _tensors(request: pb.ModelInferRequest) -> dict[str, Given]:
-    """The request's tensors by name, each with its raw bytes or None for typed contents."""
-    raws: Sequence[Raw] = request.raw_input_contents
-    if raws and len(raws) != len(request.inputs):
-        raise InvalidRequest(f"{len(raws)} raw_input_contents came for {len(request.inputs)} inputs")
-    given: dict[str, Given] = {}
-    for tensor, raw in zip(request.inputs, raws or [None] * len(request.inputs), strict=True):
-        if tensor.name in given:
-            raise InvalidRequest(f"input '{tensor.name}' came twice")
-        given[tensor.name] = (tensor, raw)
-    return given
+def _tensors(request: pb.ModelInferRequest) -> Iterable[Given]:
+    """The request's tensors, each with its raw bytes or None for typed contents."""
+    tensors, raws = request.inputs, request.raw_input_contents
+    count = len(raws)
+    if not count:
+        return zip(tensors, repeat(None))
+    if count != len(tensors):
+        raise InvalidRequest(f"{count} raw_input_contents came for {len(tensors)} inputs")
+    return zip(tensors, raws)  # noqa: B905  their lengths were compared
+
+
+def _spec(name: str, manifest: Manifest) -> TensorSpec:
+    for spec in manifest.inputs:
+        if spec.name == name:
+            return spec
+    if name == LENGTHS:
+        return LENGTHS_SPEC
+    if name in RESERVED:
+        raise InvalidRequest(f"input '{name}' (many sequences in one request) is not served by this version of Recur")
+    known = ", ".join((*(spec.name for spec in manifest.inputs), LENGTHS))
+    raise InvalidRequest(f"input '{name}' is not one of the model's: {known}")
 
 
 def _decode(spec: TensorSpec, tensor: pb.ModelInferRequest.InferInputTensor, raw: Raw) -> Array:
@@ -206,7 +225,7 @@ def _elements(spec: TensorSpec, tensor: pb.ModelInferRequest.InferInputTensor, r
     return _narrow(spec, values)
 
 
-def _narrow(spec: TensorSpec, values: Sequence[Parameter]) -> Array:
+def _narrow(spec: TensorSpec, values: Sequence[bool | int | float]) -> Array:
     """Typed contents have no field for the small integers: they come as 32 bits and must fit."""
     try:
         return np.array(values, NUMPY[spec.dtype])
@@ -229,27 +248,16 @@ def _common_axes(inputs: Mapping[str, Array], manifest: Manifest) -> tuple[int, 
     return rows, time
 
 
-def _lengths(given: Given | None, rows: int, time: int) -> Sequence[int]:
+def _lengths(given: Array | None, rows: int, time: int) -> Sequence[int]:
     if given is None:
         return (time,) * rows
-    lengths = _decode(LENGTHS_SPEC, *given)
+    lengths: list[int] = given.tolist()
     if len(lengths) != rows:
         raise InvalidRequest(f"input '{LENGTHS}' has {len(lengths)} values for {rows} rows")
-    if lengths.min() < 1 or lengths.max() > time:
+    if min(lengths) < 1 or max(lengths) > time:
         raise InvalidRequest(f"input '{LENGTHS}' must be from 1 to the time of the inputs, {time}")
-    return [int(length) for length in lengths]
+    return lengths
 
 
 def _expected(spec: TensorSpec) -> str:
     return f"{spec.dtype} {describe_shape(spec.shape)}"
-
-
-def _unknown_input(name: str, manifest: Manifest) -> str:
-    if name in RESERVED:
-        return f"input '{name}' (many sequences in one request) is not served by this version of Recur"
-    return f"input '{name}' is not one of the model's: {', '.join(_names(manifest))}"
-
-
-def _names(manifest: Manifest) -> Iterator[str]:
-    yield from (spec.name for spec in manifest.inputs)
-    yield LENGTHS

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from server import __version__
+from server.histogram import Histogram, Series
 from server.types import ModelKey
 
 SECONDS = (
@@ -91,10 +92,10 @@ class ModelMetrics:
         self,
         *,
         requests: Callable[[str], Counter],
-        durations: Histogram,
+        durations: Series,
         steps: Counter,
-        rows: Histogram,
-        stages: Mapping[str, Histogram],
+        rows: Series,
+        stages: Mapping[str, Series],
     ) -> None:
         self.last_batch = 0.0
         self._requests_of = requests

@@ -14,7 +14,9 @@ from server.types import Answer, Chunk, SessionKey
 
 TENANT = ""
 
-Reply = Callable[[pb.ModelInferResponse | RecurError], None]
+# Writes an answer into a message of the caller's: a call's own, or the part of a stream's.
+Fill = Callable[[pb.ModelInferResponse], None]
+Reply = Callable[[Fill | RecurError], None]
 
 
 @final
@@ -63,18 +65,17 @@ class Inbox:
     ) -> Chunk:
         tensors = decode_tensors(request, model.manifest, kept=key is not None, max_batch=self._max_batch)
         specs = wanted_outputs(request, model.manifest)
-        request_id, metrics, clock = request.id, self._metrics.of(model.key), time.monotonic
+        request_id, metrics = request.id, self._metrics.of(model.key)
+        kept, final = key is not None, parameters.wants_final
 
         def done(result: Answer | RecurError) -> None:
-            answered = clock()
+            answered = time.monotonic()
             if isinstance(result, RecurError):
                 metrics.answered(result.code.name, answered - arrived)
                 reply(result)
                 return
-            final = parameters.wants_final
-            message = encode_answer(request_id, model.key, specs, result, kept=key is not None, final=final)
-            reply(message)
-            now = clock()
+            reply(lambda message: encode_answer(message, request_id, model.key, specs, result, kept=kept, final=final))
+            now = time.monotonic()
             metrics.stage("encode", now - answered)
             metrics.answered("OK", now - arrived)
 

@@ -11,7 +11,7 @@ from server.errors import Draining, ModelMissing, ModelNotReady, RecurError
 from server.metrics import Metrics
 from server.pb import grpc_service_pb2 as pb
 from server.rpc.describe import config, index, metadata, statistics
-from server.rpc.inbox import Inbox
+from server.rpc.inbox import Fill, Inbox
 from server.rpc.status import abort
 from server.rpc.stream import Context, Stream
 
@@ -74,9 +74,9 @@ class InferenceService:
 
     async def ModelInfer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
         """Answer one request; a client that goes away while it waits takes it out of the queue."""
-        answered: asyncio.Future[pb.ModelInferResponse | RecurError] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Fill | RecurError] = asyncio.get_running_loop().create_future()
 
-        def reply(result: pb.ModelInferResponse | RecurError) -> None:
+        def reply(result: Fill | RecurError) -> None:
             if not answered.done():
                 answered.set_result(result)
 
@@ -84,12 +84,14 @@ class InferenceService:
         try:
             result = await answered
         except asyncio.CancelledError:
-            if chunk is not None:
+            if chunk is not None and not answered.done():
                 self._inbox.cancel(chunk)
             raise
         if isinstance(result, RecurError):
             raise result
-        return result
+        message = pb.ModelInferResponse()
+        result(message)
+        return message
 
     async def ModelStreamInfer(self, _: grpc.aio.ServicerContext[bytes, bytes], context: Context) -> None:
         """Serve one client's stream; its errors are messages, and it stays open."""

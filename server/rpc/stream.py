@@ -9,7 +9,7 @@ import grpc
 
 from server.errors import RecurError
 from server.pb import grpc_service_pb2 as pb
-from server.rpc.inbox import Inbox
+from server.rpc.inbox import Fill, Inbox
 from server.rpc.status import parse, stream_error
 from server.types import Chunk
 
@@ -29,7 +29,8 @@ class Stream:
         self._outbox: deque[bytes] = deque()
         self._queued: dict[int, Chunk] = {}
         self._unanswered = 0
-        self._ready = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._ready = self._loop.create_future()
         self._written = asyncio.Event()
 
     async def serve(self, draining: asyncio.Event) -> None:
@@ -67,23 +68,26 @@ class Stream:
         if chunk is not None:
             self._queued[serial] = chunk
 
-    def _reply(self, serial: int, request_id: str, result: pb.ModelInferResponse | RecurError) -> None:
+    def _reply(self, serial: int, request_id: str, result: Fill | RecurError) -> None:
         self._queued.pop(serial, None)
         if isinstance(result, RecurError):
             message = stream_error(result, request_id)
         else:
-            message = pb.ModelStreamInferResponse(infer_response=result)
+            message = pb.ModelStreamInferResponse()
+            result(message.infer_response)
         self._outbox.append(message.SerializeToString())
-        self._ready.set()
+        if not self._ready.done():
+            self._ready.set_result(None)
 
     async def _write(self) -> None:
         while True:
-            await self._ready.wait()
-            self._ready.clear()
+            await self._ready
             while self._outbox:
                 await self._context.write(self._outbox.popleft())
                 self._unanswered -= 1
             self._written.set()
+            # A future is half the price of an event, and this one is waited for once a message.
+            self._ready = self._loop.create_future()
 
     async def _progress(self) -> None:
         """Wait until answers were written."""
