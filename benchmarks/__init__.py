@@ -1,0 +1,1 @@
+"""Speed, measured beside something: the tables that `make bench` prints."""
