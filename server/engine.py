@@ -14,7 +14,7 @@ from server.catalogue import Catalogue, ServedModel
 from server.errors import Internal, ModelRefused, NotFinite, QueueTimeout, RecurError
 from server.metrics import Metrics
 from server.scheduler import Scheduler
-from server.types import Answer, Array, Batch, BatchResult, Chunk, SessionKey, Turn, Turns
+from server.types import Answer, Array, Batch, BatchResult, Chunk, ModelKey, SessionKey, Turn, Turns
 
 # To hand a batch to a thread and back takes longer than this; the event loop waits for a shorter run itself.
 SHORT_RUN_SECONDS = 500e-6
@@ -52,6 +52,10 @@ class Engine:
     def holds(self, key: SessionKey) -> bool:
         """Whether a chunk of the sequence waits or is in flight."""
         return self._scheduler.holds(key)
+
+    def starting(self, key: SessionKey) -> ModelKey | None:
+        """The version on which a start that is queued or in flight begins the sequence."""
+        return self._scheduler.starting(key)
 
     async def run(self, turns: Turns) -> None:
         """Serve until cancelled."""

@@ -31,4 +31,4 @@ def log_to_stderr(level: str) -> None:
 
 def _quoted(value: object) -> str:
     text = str(value)
-    return repr(text) if " " in text or not text else text
+    return text if text and text.isprintable() and " " not in text else repr(text)

@@ -1,7 +1,7 @@
 """Chooses which chunks run together: plain data in, plain data out, no clock, no tasks."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import final
 
@@ -27,12 +27,15 @@ class Scheduler:
         self._max_batch = max_batch
         self._lines: dict[SessionKey, deque[Chunk]] = {}
         self._lanes: dict[Lane, deque[Chunk]] = {}
+        self._starts: dict[SessionKey, ModelKey] = {}
         self._cancelled: set[Chunk] = set()
         self._waiting: Counter[str] = Counter()
 
     def add(self, chunk: Chunk) -> None:
         """Queue a chunk behind the earlier ones of its sequence."""
         self._waiting[chunk.model.name] += 1
+        if chunk.key is not None and chunk.start:
+            self._starts[chunk.key] = chunk.model
         if chunk.key is not None and chunk.key in self._lines:
             self._lines[chunk.key].append(chunk)
             return
@@ -63,10 +66,15 @@ class Scheduler:
                 self._make_ready(line.popleft())
             else:
                 del self._lines[chunk.key]
+                self._starts.pop(chunk.key, None)
 
     def holds(self, key: SessionKey) -> bool:
         """Whether a chunk of the sequence waits or is in flight."""
         return key in self._lines
+
+    def starting(self, key: SessionKey) -> ModelKey | None:
+        """The version of the last start of the sequence among the chunks that it has had without a pause."""
+        return self._starts.get(key)
 
     def waiting(self, model: str) -> int:
         """How many chunks of the model wait."""
@@ -80,25 +88,23 @@ class Scheduler:
         self._lanes.setdefault(lane, deque()).append(chunk)
 
     def _take(self, lane: Lane, now: float, schedule: Schedule) -> None:
-        rows = 0
-        for chunk in self._pop(lane, now, schedule):
-            rows += chunk.rows
-            schedule.chunks.append(chunk)
-            ready = self._lanes.get(lane)
-            if not ready or rows + ready[0].rows > self._max_batch:
-                return
-
-    def _pop(self, lane: Lane, now: float, schedule: Schedule) -> Iterator[Chunk]:
-        """Yield the chunks that are still wanted; the others leave, and their sequences go on."""
+        """Fill the batch from one lane; chunks that are no longer wanted leave, and their sequences go on."""
+        room = self._max_batch
         while ready := self._lanes.get(lane):
-            chunk = ready.popleft()
-            if not ready:
-                del self._lanes[lane]
-            self._waiting[chunk.model.name] -= 1
-            if chunk in self._cancelled:
-                self.finish([chunk])
-            elif chunk.deadline < now:
-                schedule.overdue.append(chunk)
+            chunk = ready[0]
+            cancelled, overdue = chunk in self._cancelled, chunk.deadline < now
+            if schedule.chunks and chunk.rows > room and not (cancelled or overdue):
+                return
+            self._pop(lane)
+            if cancelled or overdue:
+                schedule.overdue.extend([] if cancelled else [chunk])
                 self.finish([chunk])
             else:
-                yield chunk
+                schedule.chunks.append(chunk)
+                room -= chunk.rows
+
+    def _pop(self, lane: Lane) -> None:
+        chunk = self._lanes[lane].popleft()
+        self._waiting[chunk.model.name] -= 1
+        if not self._lanes[lane]:
+            del self._lanes[lane]

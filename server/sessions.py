@@ -61,10 +61,8 @@ class Sessions(Turns):
 
     def route(self, name: str, version: str, key: SessionKey | None, *, start: bool) -> ServedModel:
         """Find the version for a request: its own, its sequence's, or the newest."""
-        session = self._live.get(key) if key is not None else None
-        if session is not None and not version and not start:
-            return self._catalogue[session.model]
-        return self._catalogue.find(name, version)
+        own = None if key is None or version or start else self._own_version(key)
+        return self._catalogue.find(name, version) if own is None else self._catalogue[own]
 
     def submit(self, chunk: Chunk) -> None:
         """Queue a chunk behind the earlier ones of its sequence."""
@@ -128,6 +126,11 @@ class Sessions(Turns):
             self._forget(key, f"expired after {self._idle_seconds:g} s without a request")
             count += 1
         return count
+
+    def _own_version(self, key: SessionKey) -> ModelKey | None:
+        """The version that the sequence will be on when the requests before this one are done."""
+        session = self._live.get(key)
+        return self._engine.starting(key) or (session.model if session is not None else None)
 
     def _replace(self, key: SessionKey, old: Session | None, new: Session) -> Session:
         """Let a sequence begin anew, on another version perhaps."""

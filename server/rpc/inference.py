@@ -84,7 +84,7 @@ class InferenceService:
         try:
             result = await answered
         except asyncio.CancelledError:
-            if chunk is not None and not answered.done():
+            if chunk is not None and answered.cancelled():
                 self._inbox.cancel(chunk)
             raise
         if isinstance(result, RecurError):

@@ -1,0 +1,32 @@
+import re
+
+import grpc
+import pytest
+
+from server import errors
+from server.errors import RecurError
+
+ALL = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, RecurError)]
+
+
+def test_the_text_form():
+    error = errors.SequenceGone("sequence 5 has ended")
+    assert error.text() == "NOT_FOUND SEQUENCE_GONE: sequence 5 has ended"
+    assert error.text("r7") == "[request id: r7] NOT_FOUND SEQUENCE_GONE: sequence 5 has ended"
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_every_error_has_a_code_and_a_reason(kind):
+    assert isinstance(kind.code, grpc.StatusCode)
+    assert kind.code is not grpc.StatusCode.OK
+    assert re.fullmatch(r"[A-Z][A-Z_]+", kind.reason)
+
+
+def test_the_tree_that_is_drawn_is_the_tree():
+    drawn = re.findall(r"── (\w+) +(\w+)", errors.__doc__)
+    assert drawn == [(kind.__name__, kind.code.name) for kind in ALL if kind is not RecurError]
+
+
+def test_reasons_tell_errors_apart():
+    reasons = [kind.reason for kind in ALL if kind is not RecurError]
+    assert len(set(reasons)) == len(reasons)

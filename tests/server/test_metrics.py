@@ -1,0 +1,101 @@
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from server import __version__
+from server.metrics import SECONDS, STAGES, UNKNOWN, Metrics
+from server.types import ModelKey
+
+KEY = ModelKey("charlm", 3)
+OWN = {"model": "charlm", "version": "3"}
+
+
+@pytest.fixture
+def metrics():
+    metrics = Metrics()
+    metrics.served(KEY, live=lambda: 4, slot_bytes=100)
+    metrics.queue("charlm", lambda: 7)
+    return metrics
+
+
+def exposed(metrics):
+    """Every series that Prometheus reads: name, labels, value."""
+    text = generate_latest(metrics.registry).decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(metrics, name, **labels):
+    return exposed(metrics)[name, frozenset(labels.items())]
+
+
+def test_answers_are_counted_by_code_and_timed(metrics):
+    metrics.of(KEY).answered("OK", 0.004)
+    metrics.of(KEY).answered("OK", 0.004)
+    metrics.of(KEY).answered("NOT_FOUND", 0.5)
+    assert value(metrics, "recur_requests_total", **OWN, code="OK") == 2
+    assert value(metrics, "recur_requests_total", **OWN, code="NOT_FOUND") == 1
+    assert value(metrics, "recur_request_duration_seconds_count", **OWN) == 3
+    assert value(metrics, "recur_request_duration_seconds_sum", **OWN) == pytest.approx(0.508)
+    assert value(metrics, "recur_request_duration_seconds_bucket", **OWN, le="0.005") == 2
+
+
+def test_a_batch_is_counted_by_rows_and_steps_and_its_stages(metrics):
+    metrics.of(KEY).ran(rows=3, steps=12, seconds={"gather": 0.1, "compute": 0.2, "scatter": 0.3})
+    assert value(metrics, "recur_steps_total", **OWN) == 12
+    assert value(metrics, "recur_batch_rows_sum", **OWN) == 3
+    assert value(metrics, "recur_batch_rows_bucket", **OWN, le="2.0") == 0
+    assert value(metrics, "recur_batch_rows_bucket", **OWN, le="4.0") == 1
+    for stage, seconds in (("gather", 0.1), ("compute", 0.2), ("scatter", 0.3)):
+        assert value(metrics, "recur_stage_duration_seconds_sum", **OWN, stage=stage) == pytest.approx(seconds)
+    assert metrics.of(KEY).last_batch > 0
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_its_series(metrics, stage):
+    metrics.of(KEY).stage(stage, 0.5)
+    assert value(metrics, "recur_stage_duration_seconds_count", **OWN, stage=stage) == 1
+
+
+def test_each_request_of_a_batch_waited_its_own_time(metrics):
+    metrics.of(KEY).queued([0.25, 0.5])
+    assert value(metrics, "recur_stage_duration_seconds_count", **OWN, stage="queue") == 2
+    assert value(metrics, "recur_stage_duration_seconds_sum", **OWN, stage="queue") == 0.75
+
+
+def test_what_is_there_now_is_asked_at_every_scrape(metrics):
+    assert value(metrics, "recur_sequences", **OWN) == 4
+    assert value(metrics, "recur_state_bytes", **OWN) == 400
+    assert value(metrics, "recur_queue_depth", model="charlm") == 7
+    assert value(metrics, "recur_build_info", version=__version__) == 1
+
+
+def test_a_version_is_ready_or_refused(metrics):
+    assert value(metrics, "recur_model_ready", **OWN) == 1
+    metrics.refused(ModelKey("charlm", 4))
+    assert value(metrics, "recur_model_ready", model="charlm", version="4") == 0
+
+
+def test_sequences_that_expired_are_counted(metrics):
+    metrics.expired(KEY)
+    assert value(metrics, "recur_expirations_total", **OWN) == 1
+
+
+def test_requests_for_no_model_carry_no_name_of_the_clients(metrics):
+    metrics.of(UNKNOWN).answered("NOT_FOUND", 0.1)
+    assert value(metrics, "recur_requests_total", model="", version="", code="NOT_FOUND") == 1
+
+
+def test_a_series_can_be_read_and_is_0_before_it_is_counted(metrics):
+    assert metrics.sample("recur_requests_total", KEY, code="INTERNAL") == 0
+    metrics.of(KEY).answered("INTERNAL", 0.1)
+    assert metrics.sample("recur_requests_total", KEY, code="INTERNAL") == 1
+    assert metrics.sample("recur_request_duration_seconds_count", KEY) == 1
+
+
+def test_buckets_are_seconds_from_50_microseconds_to_10():
+    assert (SECONDS[0], SECONDS[-1]) == (50e-6, 10.0)
+    assert list(SECONDS) == sorted(SECONDS)

@@ -1,0 +1,99 @@
+import math
+
+import numpy as np
+import pytest
+
+from models.errors import RowsInvalid
+from server.runtime import Runtime
+from server.stores.memory import MemoryStore
+from server.types import Batch
+from tests.server.fakes import REFUSED, Adder, manifest
+
+INITIAL = {"state.sum": np.array([100.0], np.float32), "state.steps": np.zeros(1, np.float32)}
+
+
+def runtime_and_store(**changes):
+    store = MemoryStore(INITIAL, capacity=4)
+    return Runtime(Adder(manifest(**changes)), store), store
+
+
+def batch(*rows, slots=None, fresh=True):
+    time = max(len(row) for row in rows)
+    x = np.array([[*row, *[0] * (time - len(row))] for row in rows], np.float32)[..., None]
+    return Batch(
+        np.array(range(len(rows)) if slots is None else slots, np.intp),
+        np.full(len(rows), fresh),
+        {"x": x},
+        np.array([len(row) for row in rows]),
+    )
+
+
+def kept(store, *slots):
+    states = store.gather(np.array(slots), np.zeros(len(slots), np.bool_))
+    return {name: state.ravel().tolist() for name, state in states.items()}
+
+
+def test_next_states_are_kept_by_name_in_the_slots_of_their_rows():
+    runtime, store = runtime_and_store()
+    result = runtime.run(batch([1, 2], [5], slots=[3, 0]))
+    assert result.finite is None
+    assert result.outputs["y"][..., 0].tolist() == [[101, 103], [105, 0]]
+    assert kept(store, 3, 0) == {"state.sum": [103, 105], "state.steps": [2, 1]}
+
+
+def test_a_row_goes_on_from_what_its_slot_holds():
+    runtime, store = runtime_and_store()
+    runtime.run(batch([1], [2]))
+    assert runtime.run(batch([10], [20], slots=[1, 0], fresh=False)).outputs["y"].ravel().tolist() == [112, 121]
+    assert kept(store, 0, 1) == {"state.sum": [121, 112], "state.steps": [2, 2]}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_only_finite_rows_are_committed(bad):
+    runtime, store = runtime_and_store()
+    runtime.run(batch([1], [2], [3]))
+    result = runtime.run(batch([1], [bad], [3], fresh=False))
+    assert result.finite is not None
+    assert result.finite.tolist() == [True, False, True]
+    assert kept(store, 0, 1, 2) == {"state.sum": [102, 102, 106], "state.steps": [2, 1, 2]}
+
+
+def test_a_state_alone_can_make_a_row_not_finite():
+    runtime, _ = runtime_and_store()
+    runner = runtime._runner
+    run = runner.run
+    runner.run = lambda *arguments: (
+        run(*arguments)[0],
+        {"state.sum": np.array([[np.inf]], np.float32), "state.steps": np.ones((1, 1), np.float32)},
+    )
+    assert runtime.run(batch([1])).finite.tolist() == [False]
+
+
+def test_a_model_may_be_allowed_what_is_not_finite():
+    runtime, store = runtime_and_store(allow_nonfinite=True)
+    assert runtime.run(batch([math.inf])).finite is None
+    assert kept(store, 0)["state.sum"] == [math.inf]
+
+
+def test_a_run_that_raises_leaves_all_states():
+    runtime, store = runtime_and_store()
+    runtime.run(batch([1], [2]))
+    with pytest.raises(RowsInvalid):
+        runtime.run(batch([1], [REFUSED], fresh=False))
+    assert kept(store, 0, 1) == {"state.sum": [101, 102], "state.steps": [1, 1]}
+
+
+def test_how_long_a_batch_takes_is_unknown_at_first_and_then_goes_with_its_padded_steps():
+    runtime, _ = runtime_and_store()
+    assert runtime.expected_seconds(batch([1])) == math.inf
+    runtime.run(batch([1, 2], [3]))
+    one = runtime.expected_seconds(batch([1]))
+    assert 0 < one < math.inf
+    assert runtime.expected_seconds(batch([1, 2, 3], [4])) == pytest.approx(6 * one)
+
+
+def test_every_stage_is_timed():
+    runtime, _ = runtime_and_store()
+    seconds = runtime.run(batch([1])).seconds
+    assert seconds.keys() == {"gather", "compute", "scatter"}
+    assert all(spent >= 0 for spent in seconds.values())

@@ -1,0 +1,256 @@
+import numpy as np
+import pytest
+
+from server.errors import (
+    ModelMissing,
+    NotFinite,
+    RecurError,
+    SequenceGone,
+    SequencesFull,
+    VersionMismatch,
+)
+from server.sessions import REMEMBERED
+from server.types import ModelKey
+from tests.server.fakes import ADDER, BROKEN, Server, chunk, result, session_key, sums
+
+SECOND = ModelKey(ADDER.name, 2)
+INFINITE = float("inf")
+
+
+@pytest.fixture
+async def server():
+    server = Server(capacity=3, idle_seconds=60.0)
+    async with server.running():
+        yield server
+
+
+async def test_a_sequence_goes_on_from_its_state(server):
+    first = server.ask([1, 2], sequence=5, start=True)
+    assert await sums(first) == [[101, 103]]
+    second = server.ask([4], sequence=5)
+    assert await sums(second) == [[107]]
+    assert [(await result(future)).position for future in (first, second)] == [2, 3]
+
+
+async def test_two_sequences_never_share_a_state(server):
+    for sequence, value in ((5, 1), ("5", 2), ("a", 3)):
+        await sums(server.ask([value], sequence=sequence, start=True))
+    asked = [server.ask([10], sequence=sequence) for sequence in (5, "5", "a")]
+    assert [await sums(future) for future in asked] == [[[111]], [[112]], [[113]]]
+
+
+async def test_steps_sent_without_waiting_are_done_in_order(server):
+    asked = [server.ask([number], sequence=5, start=number == 1, end=number == 4) for number in (1, 2, 3, 4)]
+    assert [await sums(future) for future in asked] == [[[101]], [[103]], [[106]], [[110]]]
+    assert (len(server.sessions), server.live()) == (0, 0)
+
+
+async def test_end_answers_and_then_forgets(server):
+    await result(server.ask([1], sequence=5, start=True))
+    assert await sums(server.ask([2], sequence=5, end=True)) == [[103]]
+    assert (len(server.sessions), server.live()) == (0, 0)
+
+
+async def test_start_and_end_may_come_together(server):
+    assert await sums(server.ask([1], sequence=5, start=True, end=True)) == [[101]]
+    assert (len(server.sessions), server.live()) == (0, 0)
+
+
+async def test_a_step_of_a_sequence_never_begun_is_refused(server):
+    error = await result(server.ask([1], sequence="new"))
+    assert isinstance(error, SequenceGone)
+    assert all(word in error.sentence for word in ("'new'", "'adder'", "unknown", "sequence_start"))
+
+
+async def test_a_step_after_the_end_is_told_so(server):
+    await result(server.ask([1], sequence=5, start=True, end=True))
+    error = await result(server.ask([1], sequence=5))
+    assert isinstance(error, SequenceGone)
+    assert "has ended" in error.sentence
+
+
+async def test_a_step_after_expiry_is_told_so(server):
+    await result(server.ask([1], sequence=5, start=True))
+    server.clock.now += 61
+    assert server.sessions.expire() == 1
+    error = await result(server.ask([1], sequence=5))
+    assert isinstance(error, SequenceGone)
+    assert "expired after 60 s" in error.sentence
+
+
+async def test_a_sequence_begun_again_is_not_remembered_as_gone(server):
+    await result(server.ask([1], sequence=5, start=True, end=True))
+    assert await sums(server.ask([1], sequence=5, start=True)) == [[101]]
+    assert await sums(server.ask([1], sequence=5)) == [[102]]
+
+
+async def test_start_on_a_live_sequence_begins_it_anew(server):
+    await result(server.ask([1, 2], sequence=5, start=True))
+    again = await result(server.ask([7], sequence=5, start=True))
+    assert (again.outputs["y"].ravel().tolist(), again.position) == ([107], 1)
+    assert (len(server.sessions), server.live()) == (1, 1)
+
+
+@pytest.mark.parametrize("bad", [INFINITE, BROKEN])
+async def test_a_failed_step_leaves_state_and_position(server, bad):
+    await result(server.ask([1], sequence=5, start=True))
+    assert isinstance(await result(server.ask([bad], sequence=5, end=True)), RecurError)
+    after = await result(server.ask([1], sequence=5))
+    assert (after.outputs["y"].ravel().tolist(), after.position) == ([102], 2)
+
+
+async def test_a_failed_start_on_a_live_sequence_leaves_it(server):
+    await result(server.ask([1], sequence=5, start=True))
+    assert isinstance(await result(server.ask([INFINITE], sequence=5, start=True)), NotFinite)
+    assert await sums(server.ask([1], sequence=5)) == [[102]]
+
+
+async def test_a_failed_start_begins_nothing(server):
+    assert isinstance(await result(server.ask([INFINITE], sequence=5, start=True)), NotFinite)
+    assert (len(server.sessions), server.live()) == (0, 0)
+    assert isinstance(await result(server.ask([1], sequence=5)), SequenceGone)
+
+
+async def test_a_request_without_a_sequence_keeps_nothing(server):
+    answer = await result(server.ask([1, 2], [3]))
+    assert answer.outputs["y"][..., 0].tolist() == [[101, 103], [103, 0]]
+    assert (len(server.sessions), server.live()) == (0, 0)
+
+
+async def test_a_failed_request_without_a_sequence_gives_its_slots_back(server):
+    assert isinstance(await result(server.ask([1], [INFINITE])), NotFinite)
+    assert server.live() == 0
+
+
+async def test_a_sequence_over_the_limit_is_refused_and_the_others_go_on(server):
+    for sequence in (1, 2, 3):
+        await result(server.ask([1], sequence=sequence, start=True))
+    assert isinstance(await result(server.ask([1], sequence=4, start=True)), SequencesFull)
+    assert isinstance(await result(server.ask([1])), SequencesFull)
+    assert await sums(server.ask([1], sequence=1, end=True)) == [[102]]
+    assert await sums(server.ask([1], sequence=4, start=True)) == [[101]]
+
+
+async def test_only_idle_sequences_expire(server):
+    await result(server.ask([1], sequence="idle", start=True))
+    server.clock.now += 30
+    await result(server.ask([1], sequence="used", start=True))
+    server.clock.now += 29.9
+    assert server.sessions.expire() == 0
+    await result(server.ask([1], sequence="used"))
+    server.clock.now += 0.1
+    assert server.sessions.expire() == 1
+    assert server.live() == 1
+    assert await sums(server.ask([1], sequence="used")) == [[103]]
+    assert server.metrics.sample("recur_expirations_total", ADDER) == 1
+
+
+async def test_a_failed_step_does_not_keep_a_sequence_alive_but_shows_it_is_used(server):
+    await result(server.ask([1], sequence=5, start=True))
+    server.clock.now += 59
+    await result(server.ask([2], sequence=5))
+    server.clock.now += 59
+    assert server.sessions.expire() == 0
+
+
+async def test_a_sequence_with_a_chunk_that_waits_does_not_expire():
+    server = Server(idle_seconds=60.0)
+    async with server.running():
+        await result(server.ask([1], sequence="waits", start=True))
+        await result(server.ask([1], sequence="idle", start=True))
+    server.clock.now += 1000
+    waiting = server.ask([1], sequence="waits")
+    assert server.sessions.expire() == 1
+    async with server.running():
+        assert await sums(waiting) == [[102]]
+    server.clock.now += 59
+    assert server.sessions.expire() == 0
+    server.clock.now += 1
+    assert server.sessions.expire() == 1
+
+
+async def test_slots_are_neither_leaked_nor_shared_whatever_happens(server, seed):
+    random = np.random.default_rng(seed)
+    expected: dict[int, float] = {}
+    for _ in range(300):
+        sequence = int(random.integers(1, 6))
+        value = float(random.choice([1, 2, 3, INFINITE, BROKEN]))
+        start, end = bool(random.random() < 0.3), bool(random.random() < 0.2)
+        answer = await result(server.ask([value], sequence=sequence, start=start, end=end))
+        if not isinstance(answer, RecurError):
+            total = value + (100 if start else expected[sequence])
+            assert answer.outputs["y"].item() == total
+            expected[sequence] = total
+            if end:
+                del expected[sequence]
+        elif start and sequence not in expected and len(expected) == 3:
+            assert isinstance(answer, SequencesFull)
+        assert (len(server.sessions), server.live()) == (len(expected), len(expected))
+
+
+async def test_a_new_sequence_gets_the_newest_version_and_a_live_one_goes_on_with_its_own(server):
+    await result(server.ask([1], sequence="old", start=True))
+    server.publish(SECOND)
+    assert await sums(server.ask([1], sequence="old")) == [[102]]
+    assert await sums(server.ask([1], sequence="new", start=True)) == [[201]]
+    assert await sums(server.ask([1], sequence="new")) == [[202]]
+    assert await sums(server.ask([1])) == [[201]]
+    assert (server.live(ADDER), server.live(SECOND)) == (1, 1)
+
+
+async def test_a_version_may_be_named(server):
+    server.publish(SECOND)
+    assert await sums(server.ask([1], sequence=5, version="1", start=True)) == [[101]]
+    assert await sums(server.ask([1], sequence=5, version="1")) == [[102]]
+    with pytest.raises(ModelMissing, match="'3'"):
+        server.ask([1], sequence=5, version="3")
+
+
+async def test_a_step_that_names_another_version_is_refused_and_changes_nothing(server):
+    await result(server.ask([1], sequence=5, start=True))
+    server.publish(SECOND)
+    error = await result(server.ask([1], sequence=5, version="2"))
+    assert isinstance(error, VersionMismatch)
+    assert all(word in error.sentence for word in ("version 1", "version 2"))
+    assert await sums(server.ask([1], sequence=5)) == [[102]]
+
+
+async def test_a_sequence_begun_anew_moves_to_the_newest_version(server):
+    await result(server.ask([1], sequence=5, start=True))
+    server.publish(SECOND)
+    assert await sums(server.ask([1], sequence=5, start=True)) == [[201]]
+    assert (server.live(ADDER), server.live(SECOND), len(server.sessions)) == (0, 1, 1)
+
+
+async def test_a_failed_move_to_the_newest_version_leaves_the_sequence_on_its_own(server):
+    await result(server.ask([1], sequence=5, start=True))
+    server.publish(SECOND)
+    assert isinstance(await result(server.ask([INFINITE], sequence=5, start=True)), NotFinite)
+    assert (server.live(ADDER), server.live(SECOND), len(server.sessions)) == (1, 0, 1)
+    assert await sums(server.ask([1], sequence=5)) == [[102]]
+
+
+async def test_steps_sent_behind_a_start_go_to_its_version(server):
+    await result(server.ask([1], sequence="old", start=True))
+    server.publish(SECOND)
+    asked = [server.ask([1], sequence="old", start=True), server.ask([1], sequence="old")]
+    assert [await sums(future) for future in asked] == [[[201]], [[202]]]
+
+
+async def test_a_version_published_between_a_start_and_its_steps_is_not_theirs():
+    server = Server()
+    begun = server.ask([1], sequence="new", start=True)
+    server.publish(SECOND)
+    step = server.ask([1], sequence="new")
+    async with server.running():
+        assert [await sums(begun), await sums(step)] == [[[101]], [[102]]]
+
+
+def test_only_so_many_gone_sequences_are_remembered():
+    server = Server()
+    for number in range(REMEMBERED + 1):
+        turn = server.sessions.begin(chunk([1], key=session_key(number), start=True, end=True))
+        server.sessions.commit(turn)
+    for number, how in ((0, "unknown"), (1, "has ended"), (REMEMBERED, "has ended")):
+        with pytest.raises(SequenceGone, match=how):
+            server.sessions.begin(chunk([1], key=session_key(number)))
