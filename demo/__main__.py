@@ -10,6 +10,7 @@ from demo.latency import percentiles
 from demo.serving import serving
 from demo.streaming import CharacterModel, Stream
 from models.repository import DEFAULT
+from training.cli import RUNS
 from training.data.text import load_text
 from training.recipe import read_recipe
 from training.run import RESULT, Run
@@ -23,19 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--text", default="", metavar="FILE", help="your own text (default: Python's documentation)")
     parser.add_argument("--repository", type=Path, default=DEFAULT, metavar="DIR", help="where models are published")
+    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where run folders are")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe")
     options = parser.parse_args(arguments)
+    # Your own text is a model of its own, beside the other.
     overrides = [f"data.path={Path(options.text).resolve()}", "name=mytext"] if options.text else []
+    overrides += options.set
     say("1. train, export, verify, publish")
-    trained = subprocess.run(  # a process of its own, as a batch job would be
-        [sys.executable, "-m", "training", "train", "charlm", "--repository", options.repository]
-        + [part for override in overrides for part in ("--set", override)],
-        cwd=ROOT,
-        check=False,
-    )
-    if trained.returncode:
-        return trained.returncode
+    if code := train(overrides, options):
+        return code
     recipe = read_recipe("charlm", overrides)
-    run = Run(ROOT / "runs" / f"{recipe.name}-{recipe.digest}")
+    run = Run(options.runs / f"{recipe.name}-{recipe.digest}")
     say("2. start the server")
     with serving(options.repository) as server:
         sys.stdout.write(f"gRPC on {server.listen}, metrics on http://{server.metrics}/metrics\n")
@@ -47,6 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"p{share:<3} {seconds * 1e3:8.3f} ms\n")
     say("the server has stopped")
     return 0
+
+
+def train(overrides: Sequence[str], options: argparse.Namespace) -> int:
+    """Do the whole job in a process of its own, as a batch job would be; returns its exit code."""
+    command = [sys.executable, "-m", "training", "train", "charlm"]
+    command += ["--repository", str(options.repository.resolve()), "--runs", str(options.runs.resolve())]
+    command += [part for override in overrides for part in ("--set", override)]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def show(model: CharacterModel, held_out: str, result: dict[str, float | dict[str, float]]) -> None:
