@@ -56,12 +56,12 @@ $(PY):
 
 $(VENV)/demo.done: pyproject.toml constraints.txt | $(PY)
 	@echo 'installing into $(VENV) (once)'
-	@$(PIP) --editable '.[server,training,client]'
+	@$(PIP) '.[server,training,client]'
 	@touch $@
 
 $(VENV)/test.done: pyproject.toml constraints.txt | $(PY)
 	@echo 'installing into $(VENV) (once)'
-	@$(PIP) --editable '.[server,training,client,test]'
+	@$(PIP) '.[server,training,client,test]'
 	@touch $@ $(VENV)/demo.done
 
 # A C++ load generator. Its wheel needs a library of Debian's and one of CUDA's; where one is missing its tests are skipped.

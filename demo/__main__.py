@@ -16,7 +16,7 @@ from training.recipe import read_recipe
 from training.run import RESULT, Run
 
 ROOT = Path(__file__).parent.parent
-SEED, CHARACTERS, TEMPERATURE = 0, 400, 0.7
+SEED, PROMPT, CHARACTERS, TEMPERATURE = 0, 100, 400, 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,8 +65,8 @@ def show(model: CharacterModel, held_out: str, result: dict[str, float | dict[st
     rows = {"this model, served": bits, "this model, in torch": result["held_out"]} | baselines
     for name, value in rows.items():
         sys.stdout.write(f"{name:<22} {value:.3f} bits per character\n")
-    say(f"4. generate {CHARACTERS} characters, one step a message on one stream")
-    for character in model.generate(held_out[:100], CHARACTERS, temperature=TEMPERATURE, seed=SEED):
+    say(f"4. go on from the last {PROMPT} of them with {CHARACTERS} more, one step a message on one stream")
+    for character in model.generate(held_out[-PROMPT:], CHARACTERS, temperature=TEMPERATURE, seed=SEED):
         sys.stdout.write(character)
         sys.stdout.flush()
     sys.stdout.write("\n")
