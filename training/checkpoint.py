@@ -20,7 +20,7 @@ class Progress:
 
     Attributes:
         update: updates done.
-        state: carried over the last update, this process's rows.
+        state: carried over the last update, all rows of the batch.
         best: the lowest validation figure, bits per character.
         best_model: the parameters that reached it.
         since_best: validations since then.
@@ -69,7 +69,7 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
 def read_checkpoint(folder: Path) -> dict[str, Any]:
     """Read the checkpoint; raises RunInvalid where it is missing or damaged."""
     try:
-        content: dict[str, Any] = torch.load(folder / FILE, weights_only=True)
+        content: dict[str, Any] = torch.load(folder / FILE, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise RunInvalid(f"{folder / FILE} cannot be read; delete the run folder to begin anew") from error
     return content

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from models.repository import DEFAULT, Repository
 from training.architectures import ARCHITECTURES
 from training.errors import Interrupted, TrainingError, WrongUse
 from training.job import STAGES, Job
+from training.processes import is_first
 from training.recipe import read_recipe, recipe_names
 from training.run import Run
 
@@ -28,7 +30,8 @@ Command = Callable[[argparse.Namespace], None]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(given)
     command: Command = options.command
     try:
         command(options)
@@ -37,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TrainingError, ModelError, OSError) as error:
         return _say(error, FAILED)
     except (Interrupted, KeyboardInterrupt):
-        return _say("stopped; the same command goes on from the checkpoint", INTERRUPTED)
+        if is_first():
+            _say(f"stopped; `python -m training {shlex.join(given)}` goes on from the checkpoint", INTERRUPTED)
+        return INTERRUPTED
     return OK
 
 
@@ -97,8 +102,8 @@ def _add_repository(parser: argparse.ArgumentParser) -> None:
 def _train(options: argparse.Namespace) -> None:
     recipe = read_recipe(options.recipe, options.set)
     run = Run.begin(options.runs / f"{recipe.name}-{recipe.digest}", recipe)
-    Job(run, Repository(options.repository)).through(options.until)
+    Job(run, Repository(options.repository), say=sys.stdout.write).through(options.until)
 
 
 def _one_stage(options: argparse.Namespace) -> None:
-    Job(Run(options.run), Repository(options.repository)).do(options.stage)
+    Job(Run(options.run), Repository(options.repository), say=sys.stdout.write).do(options.stage)

@@ -2,7 +2,8 @@
 
 TrainingError            exit code 1
 ├── DataInvalid          data that is missing, empty or not what its kind needs
-├── RunInvalid           a run folder that lacks a stage's results, or belongs to other settings
+├── RunInvalid           a run folder that lacks a stage's results, or belongs to other settings or data
+├── Diverged             a loss that is no number any more
 ├── VerificationFailed   an exported graph that differs from the trained model
 └── WrongUse             an unknown recipe, key or value: exit code 2
 Interrupted              Ctrl-C or SIGTERM, after a checkpoint: exit code 130
@@ -18,7 +19,11 @@ class DataInvalid(TrainingError):
 
 
 class RunInvalid(TrainingError):
-    """A run folder that lacks a stage's results, or belongs to other settings."""
+    """A run folder that lacks a stage's results, or belongs to other settings or data."""
+
+
+class Diverged(TrainingError):
+    """A loss that is no number any more."""
 
 
 class VerificationFailed(TrainingError):

@@ -1,7 +1,7 @@
 """The stages of a job over one run folder, each done once: train, export, verify, publish."""
 
 import io
-import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import final
 
@@ -14,8 +14,10 @@ from training import curves
 from training.architectures import ARCHITECTURES
 from training.data.baselines import baselines
 from training.data.text import Text, load_text
+from training.errors import RunInvalid
 from training.export.graph import export
 from training.model import SequenceModel
+from training.processes import is_first
 from training.publish import describe, publish
 from training.recipe import Recipe
 from training.run import GRAPH, PUBLISHED, RESULT, VERIFIED, VOCABULARY, WEIGHTS, Run
@@ -27,20 +29,24 @@ STAGES = ("train", "export", "verify", "publish")
 
 @final
 class Job:
-    """A run and the repository that its model goes to; says what it does."""
+    """A run and the repository that its model goes to; says what it does, from the first process alone."""
 
-    def __init__(self, run: Run, repository: Repository, *, say: Callable[[str], object] = sys.stdout.write) -> None:
+    def __init__(self, run: Run, repository: Repository, *, say: Callable[[str], object]) -> None:
         self._run = run
         self._repository = repository
-        self._say = say
+        self._say = say if is_first() else lambda _: None
 
     def through(self, last: str) -> None:
-        """Do every stage up to `last` that is not done yet."""
+        """Do every stage up to `last` that is not done yet; where several processes train, the first does the rest."""
+        began = time.monotonic()
         for stage in STAGES[: STAGES.index(last) + 1]:
+            if stage != "train" and not is_first():
+                return
             if self._is_done(stage):
                 self._say(f"{stage}: done before, in {self._run.folder}\n")
             else:
                 self.do(stage)
+        self._say(f"done in {time.monotonic() - began:.0f} s; all that was measured is in {self._run.folder}\n")
 
     def do(self, stage: str) -> None:
         """Do one stage, done before or not."""
@@ -53,6 +59,8 @@ class Job:
         stages[stage]()
 
     def _is_done(self, stage: str) -> bool:
+        if stage == "train" and self._run.done("train"):
+            self._text()
         if stage != "publish" or not self._run.done("publish"):
             return self._run.done(stage)
         # Published elsewhere, or deleted since, is not published here.
@@ -60,12 +68,18 @@ class Job:
         places = self._repository.list()
         return any(str(place.folder.resolve()) == published["folder"] for place in places)
 
-    def _train(self) -> None:
+    def _text(self) -> Text:
+        """The recipe's text, the same as when the run began."""
         recipe = self._run.recipe
-        settings = recipe.training
-        text = load_text(recipe.data, shortest=settings.batch * (settings.steps + 1))
+        text = load_text(recipe.data, shortest=recipe.training.batch * (recipe.training.steps + 1))
         if text.note:
             self._say(f"train: {text.note}\n")
+        self._run.hold_to(text.digest)
+        return text
+
+    def _train(self) -> None:
+        recipe = self._run.recipe
+        settings, text = recipe.training, self._text()
         torch.manual_seed(settings.seed)
         model = build_model(recipe, len(text.symbols))
         train, validation = text.encode(text.train), text.encode(text.validation)
@@ -106,13 +120,15 @@ class Job:
         draft = describe(self._run, model, 1, digests, tolerance=TOLERANCE)
         found = verify(model, draft, graph, seed=self._run.recipe.training.seed)
         write_golden(self._run.path(GOLDEN), found.fed, found.answered)
-        measured = {"parity_error": found.parity_error, "tolerance": found.tolerance}
+        measured = {"graph": digest_of(graph), "parity_error": found.parity_error, "tolerance": found.tolerance}
         self._run.write(VERIFIED, measured | {"batch_invariant": found.batch_invariant})
         invariant = "the same bits in any batch and any chunks" if found.batch_invariant else "not batch-invariant"
         self._say(f"verify: within {found.parity_error:.2g} of torch (tolerance {found.tolerance:.2g}), {invariant}\n")
 
     def _publish(self) -> None:
-        self._run.need("verify")
+        verified = self._run.read(VERIFIED, "verify")
+        if digest_of(self._run.path(GRAPH).read_bytes()) != verified.get("graph"):
+            raise RunInvalid(f"{GRAPH} has changed since it was verified; `verify {self._run.folder}` comes first")
         place = publish(self._run, self._model(), self._repository)
         content = {"name": place.name, "version": place.version, "folder": str(place.folder.resolve())}
         self._run.write(PUBLISHED, content)
@@ -122,7 +138,7 @@ class Job:
         """The trained model as the run folder has it."""
         result = self._run.read(RESULT, "train")
         model = build_model(self._run.recipe, result["symbols"])
-        model.load_state_dict(torch.load(self._run.path(WEIGHTS), weights_only=True))
+        model.load_state_dict(torch.load(self._run.path(WEIGHTS), map_location="cpu", weights_only=True))
         return model
 
 

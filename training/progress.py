@@ -88,8 +88,13 @@ def reporter(updates: int, done: int, *, shown: bool) -> Iterator[Reporter]:
         yield Lines(updates, done)
     else:
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"),
-            TextColumn("{task.fields[validation]}"), _Rate(), TimeRemainingColumn(),
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[validation]}"),
+            _Rate(),
+            TimeRemainingColumn(),
+        )
         with Bar(*columns, console=console) as bar:
             yield OnTerminal(bar, updates, done)

@@ -1,17 +1,22 @@
 """A recipe: what to train, on what, how; a TOML file whose every key is known and checked."""
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_type_hints
 
 import msgspec
 
+from models.manifest import check_name
 from training.architectures import ARCHITECTURES
 from training.errors import WrongUse
 
 RECIPES = Path(__file__).parent / "recipes"
+
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
@@ -69,7 +74,8 @@ class Recipe(_Table, frozen=True):
     training: TrainingSettings
 
     def __post_init__(self) -> None:
-        """Check what the table of architectures knows."""
+        """Check what no type says: the name becomes a folder's, and the architecture is one of the table."""
+        check_name(self.name)
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"architecture '{self.architecture}' is not one of {', '.join(sorted(ARCHITECTURES))}")
 
@@ -105,8 +111,7 @@ def read_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     try:
         return msgspec.convert(tables, Recipe)
     except msgspec.ValidationError as error:
-        text, _, where = str(error).partition(" - at ")
-        raise WrongUse(f"recipe '{name}': {where.strip('`').removeprefix('$.') or 'top level'}: {text}") from error
+        raise WrongUse(f"recipe '{name}': {_as_sentence(error, tables)}") from error
 
 
 def _override(tables: dict[str, object], override: str) -> None:
@@ -128,3 +133,24 @@ def _value(text: str) -> object:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _as_sentence(error: msgspec.ValidationError, tables: dict[str, object]) -> str:
+    """Name the key first, then what was expected and what came: `training.batch: Expected `int` >= 1, got 0`."""
+    text = str(error)
+    place = _PLACE.search(text)
+    key = place[1] if place else ""
+    text = text[: place.start()] if place else text
+    if unknown := _UNKNOWN.search(text):
+        text = f"there is no key '{unknown[1]}'; there is {', '.join(_keys(key))}"
+    value: object = tables
+    for part in filter(None, key.split(".")):
+        value = value.get(part, {}) if isinstance(value, dict) else value
+    came = f", got {value!r}" if text.startswith("Expected") and "got" not in text else ""
+    return f"{key}: {text}{came}" if key else f"{text}{came}"
+
+
+def _keys(table: str) -> tuple[str, ...]:
+    kind: type[_Table] = get_type_hints(Recipe)[table] if table else Recipe
+    tag = kind.__struct_config__.tag_field
+    return (*([tag] if tag else []), *kind.__struct_fields__)

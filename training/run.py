@@ -1,6 +1,7 @@
 """A run folder: the recipe it belongs to, and what each stage left in it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, final
 
@@ -10,7 +11,7 @@ from training.errors import RunInvalid
 from training.recipe import Recipe
 
 RECIPE, WEIGHTS, VOCABULARY, GRAPH = "recipe.json", "model.pt", "vocabulary.txt", "model.onnx"
-RESULT, VERIFIED, PUBLISHED = "result.json", "verified.json", "published.json"
+DATA, RESULT, VERIFIED, PUBLISHED = "data.json", "result.json", "verified.json", "published.json"
 
 DONE_BY = {"train": RESULT, "export": GRAPH, "verify": VERIFIED, "publish": PUBLISHED}
 
@@ -39,6 +40,15 @@ class Run:
         except (OSError, msgspec.MsgspecError) as error:
             raise RunInvalid(f"'{self.folder}' is not a run folder: it has no readable {RECIPE}") from error
 
+    def hold_to(self, digest: str) -> None:
+        """Note the digest of the data that the run begins with; raises RunInvalid where it has changed since."""
+        if not self.path(DATA).exists():
+            self.write(DATA, {"digest": digest})
+        if json.loads(self.path(DATA).read_bytes())["digest"] != digest:
+            raise RunInvalid(
+                f"the data has changed since the run '{self.folder}' began; delete that folder to begin anew"
+            )
+
     def path(self, name: str) -> Path:
         """Where a file of the run is."""
         return self.folder / name
@@ -63,7 +73,7 @@ class Run:
         self.write_bytes(name, json.dumps(content, indent=2).encode() + b"\n")
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a file that a reader sees whole or not at all."""
-        partial = self.path(f"{name}.partial")
+        """Write a file that a reader sees whole or not at all, whichever of several processes writes it."""
+        partial = self.path(f"{name}.{os.getpid()}.partial")
         partial.write_bytes(content)
         partial.replace(self.path(name))

@@ -1,10 +1,11 @@
 """The training loop: truncated back-propagation through time with the state carried from stretch to stretch."""
 
 import json
+import logging
 import math
-import os
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,9 @@ from torch.nn import functional
 
 from training.cell import State
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from training.errors import Interrupted, WrongUse
+from training.errors import Diverged, Interrupted, WrongUse
 from training.model import SequenceModel
+from training.processes import on_this_machine
 from training.progress import Reporter, reporter
 from training.recipe import TrainingSettings
 
@@ -46,13 +48,15 @@ class Trainer:
     ) -> None:
         self._settings = settings
         self._folder = folder
-        # torchrun tells each process how many there are on this machine; alone, there is one.
-        self._fabric = Fabric(accelerator="auto", devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        # Fabric announces every process; a person is told of the job alone.
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        self._fabric = Fabric(accelerator="auto", devices=on_this_machine())
         self._fabric.launch()
         self._model = model
         optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-        self._progress = load_checkpoint(folder, model, optimizer)
         self._parallel, self._optimizer = self._fabric.setup(model, optimizer)
+        # After the setup, so that what the optimizer remembers is where the parameters now are.
+        self._progress = load_checkpoint(folder, model, optimizer)
         self._rows = self._share(train)
         self._validation = self._fabric.to_device(validation)
         self._state = self._carried()
@@ -67,6 +71,7 @@ class Trainer:
 
         Raises:
             Interrupted: after SIGINT or SIGTERM, the checkpoint written.
+            Diverged: the loss is no number any more; the checkpoint before it stays.
         """
         progress, budget = self._progress, self._settings.updates
         with _signals() as stop, reporter(budget, progress.update, shown=self.is_first) as shown:
@@ -74,7 +79,7 @@ class Trainer:
                 self._update(shown)
                 if progress.update % self._settings.validate_every == 0 or progress.update == budget:
                     self._validate(shown)
-                if stop.is_set():
+                if self._is_to_stop(stop):
                     self._save()
                     raise Interrupted
         self._model.load_state_dict(progress.best_model)
@@ -91,12 +96,16 @@ class Trainer:
             group["lr"] = self._settings.learning_rate * (1 - progress.update / self._settings.updates)
         logits, state = self._parallel(x[:, :-1], self._state)
         loss = functional.cross_entropy(logits.flatten(0, 1), x[:, 1:].flatten())
+        bits = self._checked("the loss", loss.item() * BITS)
         self._optimizer.zero_grad()
         self._fabric.backward(loss)
-        self._fabric.clip_gradients(self._parallel, self._optimizer, max_norm=self._settings.clip)
+        norm = self._fabric.clip_gradients(
+            self._parallel, self._optimizer, max_norm=self._settings.clip, error_if_nonfinite=False
+        )
+        assert norm is not None
+        self._checked("the gradient's norm", norm.item())
         self._optimizer.step()
         self._state = {name: tensor.detach() for name, tensor in state.items()}
-        bits = loss.item() * BITS
         progress.update += 1
         progress.losses.append(bits)
         progress.seconds += time.monotonic() - began
@@ -106,6 +115,7 @@ class Trainer:
         progress = self._progress
         train = sum(progress.losses) / len(progress.losses)
         validation = bits_per_symbol(self._model, self._validation, rows=VALIDATION_ROWS)
+        self._checked("the validation loss", validation)
         progress.losses = []
         progress.history.append((progress.update, train, validation))
         progress.since_best += 1
@@ -115,8 +125,27 @@ class Trainer:
         shown.validated(progress.update, train, validation)
         self._save()
 
+    def _checked(self, what: str, value: float) -> float:
+        if not math.isfinite(value):
+            raise Diverged(
+                f"{what} is {value} after {self._progress.update} updates; "
+                "a lower `--set training.learning_rate` or `--set training.clip` may help"
+            )
+        return value
+
+    def _is_to_stop(self, stop: Event) -> bool:
+        """Whether any process was asked to stop: all of them must after the same update."""
+        if self._fabric.world_size == 1:
+            return stop.is_set()
+        asked = self._fabric.all_reduce(torch.tensor(float(stop.is_set())), reduce_op="sum")
+        assert isinstance(asked, Tensor)
+        return bool(asked > 0)
+
     def _save(self) -> None:
-        gathered = self._fabric.all_gather(self._state)
+        with warnings.catch_warnings():
+            # Fabric gathers with a function whose successor torch 2.13 names, and which it still has.
+            warnings.filterwarnings("ignore", message="torch.distributed.nn.functional.all_gather is deprecated")
+            gathered = self._fabric.all_gather(self._state)
         assert isinstance(gathered, dict)
         self._progress.state = {
             name: tensor.reshape(-1, *self._state[name].shape[1:]) for name, tensor in gathered.items()
@@ -157,7 +186,7 @@ def bits_per_symbol(model: SequenceModel, symbols: Tensor, *, rows: int = 1, str
     training = model.training
     model.eval()
     length = len(symbols) // rows
-    text = symbols[: rows * length].view(rows, length)
+    text = symbols[: rows * length].view(rows, length).to(model.readout.weight.device)
     state, total = model.cell.init_state(rows), 0.0
     for start in range(0, length - 1, stretch):
         x = text[:, start : start + stretch + 1]

@@ -14,6 +14,8 @@ from training.errors import DataInvalid
 from training.recipe import TextData
 
 LARGEST = 2_000_000
+# Below this the parts that validate and are held out have too few characters to measure anything.
+SHORTEST = 1000
 HELD_OUT, VALIDATION = 0.10, 0.05
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
@@ -57,12 +59,14 @@ def load_text(data: TextData, *, shortest: int) -> Text:
         shortest: the fewest characters that training can use.
 
     Raises:
-        DataInvalid: the text is missing, empty, too short or not UTF-8.
+        DataInvalid: the text is missing, empty, too short, or not UTF-8 text.
     """
     text, note = _read(Path(data.path)) if data.path else (_topics(), "")
     named = f"'{data.path}'" if data.path else "Python's documentation topics"
     if not text.strip():
         raise DataInvalid(f"{named} is empty; give a text with `--set data.path=FILE`")
+    if len(text) < SHORTEST:
+        raise DataInvalid(f"{named} has {len(text)} characters and {SHORTEST} are the fewest; give a longer text")
     ends = [round(len(text) * (1 - HELD_OUT - VALIDATION)), round(len(text) * (1 - HELD_OUT))]
     train = text[: ends[0]]
     if len(train) < shortest:
@@ -85,11 +89,15 @@ def _read(path: Path) -> tuple[str, str]:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except OSError as error:
-        raise DataInvalid(f"text file '{path}' cannot be read: {error.strerror}") from error
+        raise DataInvalid(f"text file '{path}' cannot be read: {error.strerror}; check `--set data.path`") from error
     whole = len(data) <= LARGEST
     try:
         # Where the file is cut, its last character may be cut too: the decoder leaves such a tail out.
         text = codecs.getincrementaldecoder("utf-8")().decode(data[:LARGEST], final=whole)
     except UnicodeDecodeError as error:
-        raise DataInvalid(f"text file '{path}' is not UTF-8 text: byte {error.start} cannot be read") from error
+        raise DataInvalid(
+            f"text file '{path}' is not UTF-8 text: byte {error.start} cannot be read; convert it, or give another file"
+        ) from error
+    if (place := text.find("\0")) >= 0:
+        raise DataInvalid(f"text file '{path}' is binary: character {place} is NUL; give a text")
     return text, "" if whole else f"only the first {LARGEST / 1e6:g} MB of '{path}' are used"

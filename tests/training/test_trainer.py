@@ -1,0 +1,186 @@
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tests.training.conftest import small_recipe
+from training.checkpoint import FILE, Progress, read_checkpoint
+from training.data.text import load_text
+from training.errors import Diverged, Interrupted, WrongUse
+from training.job import build_model
+from training.model import SequenceModel
+from training.recipe import Recipe
+from training.trainer import BITS, LOG, VALIDATION_ROWS, Trainer, bits_per_symbol
+
+
+def trainer(recipe: Recipe, folder: Path, *, stop_in: int | None = None) -> tuple[Trainer, SequenceModel]:
+    """Build a trainer as a job does; with `stop_in`, one that is sent SIGINT in that update of this process."""
+    folder.mkdir(exist_ok=True)
+    text = load_text(recipe.data, shortest=1)
+    torch.manual_seed(recipe.training.seed)
+    model = build_model(recipe, len(text.symbols))
+    if stop_in is not None:
+        seen = []
+
+        def interrupt(module: nn.Module, _: object) -> None:
+            seen.extend([1] if module.training else [])
+            if module.training and len(seen) == stop_in:
+                signal.raise_signal(signal.SIGINT)
+
+        model.register_forward_pre_hook(interrupt)
+    train, validation = text.encode(text.train), text.encode(text.validation)
+    return Trainer(recipe.training, folder, model=model, train=train, validation=validation), model
+
+
+def fit(recipe: Recipe, folder: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
+    running, model = trainer(recipe, folder)
+    return running.fit(), model.state_dict()
+
+
+def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+
+
+def test_the_loss_falls_on_a_small_text(text_file, tmp_path):
+    history = fit(small_recipe(text_file, training__updates=150, training__validate_every=50), tmp_path)[0].history
+    assert [row[0] for row in history] == [50, 100, 150]
+    assert history[-1][1] < history[0][1] - 0.5
+    assert history[-1][2] < history[0][2] - 0.3
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(text_file, tmp_path):
+    runs = [fit(small_recipe(text_file, training__seed=seed), tmp_path / str(i)) for i, seed in enumerate((3, 3, 4))]
+    assert runs[0][0].history == runs[1][0].history
+    assert_equal(runs[0][1], runs[1][1])
+    assert runs[0][0].history != runs[2][0].history
+
+
+@pytest.mark.parametrize("stops", [[1], [20], [33], [59], [7, 1, 25]])
+def test_a_run_that_was_stopped_comes_to_the_same_bits(text_file, tmp_path, stops):
+    recipe = small_recipe(text_file, model__dropout=0.3)
+    whole, parameters = fit(recipe, tmp_path / "whole")
+    done = 0
+    for stop in stops:
+        running, _ = trainer(recipe, tmp_path / "stopped", stop_in=stop)
+        with pytest.raises(Interrupted):
+            running.fit()
+        done += stop
+        assert read_checkpoint(tmp_path / "stopped")["progress"]["update"] == done
+    resumed, same = fit(recipe, tmp_path / "stopped")
+    assert resumed.history == whole.history
+    assert_equal(same, parameters)
+    assert (tmp_path / "stopped" / LOG).read_bytes() == (tmp_path / "whole" / LOG).read_bytes()
+    saved, expected = read_checkpoint(tmp_path / "stopped"), read_checkpoint(tmp_path / "whole")
+    assert_equal(saved["model"], expected["model"])
+    assert_equal(saved["progress"]["state"], expected["progress"]["state"])
+    assert torch.equal(saved["random"], expected["random"])
+
+
+def test_the_signals_own_handlers_are_put_back(text_file, tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    running, _ = trainer(small_recipe(text_file), tmp_path, stop_in=2)
+    with pytest.raises(Interrupted):
+        running.fit()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_training_stops_early_and_the_model_is_the_best_one(tmp_path, seed):
+    # Noise has nothing to learn but itself, so validation soon gets worse.
+    path = tmp_path / "noise.txt"
+    letters = torch.randint(97, 123, (1500,), generator=torch.Generator().manual_seed(seed)).tolist()
+    path.write_bytes(bytes(letters))
+    changed = {"training__updates": 3000, "training__validate_every": 10, "training__patience": 3}
+    recipe = small_recipe(path, **changed, model__hidden_size=32, model__dropout=0)
+    running, model = trainer(recipe, tmp_path / "run")
+    progress = running.fit()
+    assert progress.update < 3000
+    figures = [row[2] for row in progress.history]
+    assert figures.index(min(figures)) == len(figures) - 1 - 3
+    text = load_text(recipe.data, shortest=1)
+    assert bits_per_symbol(model, text.encode(text.validation), rows=VALIDATION_ROWS) == min(figures)
+
+
+def test_the_log_has_a_json_line_for_each_validation(text_file, tmp_path):
+    progress, _ = fit(small_recipe(text_file), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [(line["update"], line["train"], line["validation"]) for line in lines] == progress.history
+    assert [line["update"] for line in lines] == [20, 40, 60]
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoint(text_file, tmp_path):
+    recipe = small_recipe(text_file)
+    running, model = trainer(recipe, tmp_path, stop_in=20)
+    with pytest.raises(Interrupted):
+        running.fit()
+    before = (tmp_path / FILE).read_bytes()
+    running, model = trainer(recipe, tmp_path)
+    with torch.no_grad():
+        model.readout.weight.fill_(float("nan"))
+    with pytest.raises(Diverged, match=r"the loss is nan after 20 updates; a lower `--set training.learning_rate`"):
+        running.fit()
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_gradients_are_clipped_to_the_norm(text_file, tmp_path, monkeypatch):
+    norms = []
+    step = torch.optim.Adam.step
+
+    def measure(self: torch.optim.Adam, closure: object = None) -> object:
+        gradients = [parameter.grad for group in self.param_groups for parameter in group["params"]]
+        norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
+        return step(self, closure)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", measure)
+    fit(small_recipe(text_file, training__clip=0.01, training__updates=5), tmp_path)
+    assert norms == pytest.approx([0.01] * 5, rel=1e-3)
+
+
+def test_the_state_is_carried_and_begins_anew_where_the_text_does(text_file, tmp_path):
+    recipe = small_recipe(text_file, training__steps=100, training__updates=9)
+    running, model = trainer(recipe, tmp_path)
+    scan, states = model.cell.scan, []
+
+    def watch(xs, state, lengths=None):
+        ys, next_state = scan(xs, state, lengths)
+        if model.training:
+            states.append((state["h"].detach().clone(), next_state["h"].detach().clone()))
+        return ys, next_state
+
+    model.cell.scan = watch
+    running.fit()
+    # 2,550 characters in 6 rows are 4 stretches of 100 steps.
+    for update, (before, _) in enumerate(states):
+        expected = torch.zeros_like(before) if update % 4 == 0 else states[update - 1][1]
+        assert torch.equal(before, expected), update
+
+
+def test_bits_are_those_of_each_symbol_given_all_before_it(seed):
+    torch.manual_seed(seed)
+    model = build_model(small_recipe(Path("unread.txt")), 5)
+    symbols = torch.randint(5, (40,))
+    total = 0.0
+    with torch.no_grad():
+        for at in range(1, 40):
+            logits, _ = model.eval()(symbols[None, :at], model.cell.init_state(1))
+            total -= logits[0, -1].log_softmax(0)[symbols[at]].item()
+    for stretch in (1, 7, 1000):
+        assert bits_per_symbol(model, symbols, stretch=stretch) == pytest.approx(total * BITS / 39, abs=1e-5)
+
+
+def test_scoring_has_no_dropout_and_leaves_the_model_as_it_was(seed):
+    torch.manual_seed(seed)
+    model = build_model(small_recipe(Path("unread.txt"), model__dropout=0.9), 5).train()
+    symbols = torch.randint(5, (40,))
+    assert bits_per_symbol(model, symbols) == bits_per_symbol(model, symbols)
+    assert model.training
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(text_file, tmp_path, monkeypatch):
+    running, _ = trainer(small_recipe(text_file), tmp_path)
+    monkeypatch.setattr(type(running._fabric), "world_size", 4)
+    with pytest.raises(WrongUse, match=r"training.batch is 6, which 4 processes cannot share"):
+        running._share(torch.zeros(100, dtype=torch.int64))
