@@ -97,6 +97,7 @@ class Runner:
 
 
 def _open_session(graph: bytes, threads: int) -> ort.InferenceSession:
+    ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
