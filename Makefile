@@ -9,7 +9,7 @@ TEXT ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PERF_ANALYZER := build/perf_analyzer
 
 .DEFAULT_GOAL := help
@@ -67,7 +67,7 @@ $(VENV)/test.done: pyproject.toml constraints.txt | $(PY)
 # A C++ load generator. Its wheel needs a library of Debian's and one of CUDA's; where one is missing its tests are skipped.
 $(PERF_ANALYZER)/done: constraints.txt | $(PY)
 	@mkdir -p $(PERF_ANALYZER)
-	@-$(PY) -m pip install --quiet --no-deps --upgrade --target $(PERF_ANALYZER) tritonclient==2.50.0 nvidia-cuda-runtime-cu12==12.9.79
+	@-$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(PERF_ANALYZER) tritonclient==2.50.0 nvidia-cuda-runtime-cu12==12.9.79
 	@-rm -rf $(PERF_ANALYZER)/tritonclient $(PERF_ANALYZER)/tritonclient-*
 	@-if [ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ] && ! ldconfig -p | grep -q libb64; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libb64-0d >/dev/null; fi
