@@ -53,12 +53,18 @@ class Loader:
             try:
                 model = await asyncio.to_thread(self._load, place)
             except ModelError as error:
-                self._catalogue.refuse(key, str(error))
-                logger.warning("model refused", extra={"model": key.name, "version": key.version, "reason": str(error)})
+                self._refuse(key, str(error))
+            except Exception:  # whatever a model does to its loading, the others go on serving
+                logger.exception("loading failed", extra={"model": key.name, "version": key.version})
+                self._refuse(key, "it could not be loaded; the server's log has the cause")
             else:
                 self._catalogue.add(model)
                 logger.info("model serves", extra={"model": key.name, "version": key.version})
             await self._changed(key)
+
+    def _refuse(self, key: ModelKey, reason: str) -> None:
+        self._catalogue.refuse(key, reason)
+        logger.warning("model refused", extra={"model": key.name, "version": key.version, "reason": reason})
 
     def _news(self) -> list[tuple[ModelVersion, int]]:
         stamps = [(place, _stamp(place)) for place in self._repository.list()]

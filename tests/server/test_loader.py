@@ -15,10 +15,10 @@ GOOD, BAD = ModelKey("good", 1), ModelKey("bad", 1)
 class Followed:
     """A loader over a repository, and what it told."""
 
-    def __init__(self, repository) -> None:
+    def __init__(self, repository, max_sequences: int = 8) -> None:
         self.catalogue = Catalogue()
         self.told: list[ModelKey] = []
-        self.loader = Loader(repository, self.catalogue, threads=1, max_sequences=8, changed=self.changed)
+        self.loader = Loader(repository, self.catalogue, threads=1, max_sequences=max_sequences, changed=self.changed)
 
     async def changed(self, key: ModelKey) -> None:
         self.told.append(key)
@@ -62,6 +62,14 @@ async def test_a_model_that_does_not_give_its_golden_answers_is_refused(reposito
     zoo.replace_file(place, "golden.npz", zoo.archive(fed | answers))
     await followed.loader.poll()
     assert "golden" in followed.catalogue.refused()[BAD]
+
+
+async def test_states_that_no_memory_holds_are_refused_and_the_loader_goes_on(repository, caplog):
+    followed = Followed(repository, max_sequences=2**60)
+    zoo.publish(repository, "bad", zoo.running_sum())
+    await followed.loader.poll()
+    assert followed.catalogue.refused() == {BAD: "it could not be loaded; the server's log has the cause"}
+    assert any(record.exc_info for record in caplog.records)
 
 
 async def test_an_empty_repository_serves_nothing_and_refuses_nothing(followed):
