@@ -139,6 +139,19 @@ def test_gradients_are_clipped_to_the_norm(text_file, tmp_path, monkeypatch):
     assert norms == pytest.approx([0.01] * 5, rel=1e-3)
 
 
+def test_the_learning_rate_falls_to_zero_over_the_budget(text_file, tmp_path, monkeypatch):
+    rates = []
+    step = torch.optim.Adam.step
+
+    def note(self: torch.optim.Adam, closure: object = None) -> object:
+        rates.extend(group["lr"] for group in self.param_groups)
+        return step(self, closure)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", note)
+    fit(small_recipe(text_file, training__updates=4, training__learning_rate=0.04), tmp_path)
+    assert rates == pytest.approx([0.04, 0.03, 0.02, 0.01])
+
+
 def test_the_state_is_carried_and_begins_anew_where_the_text_does(text_file, tmp_path):
     recipe = small_recipe(text_file, training__steps=100, training__updates=9)
     running, model = trainer(recipe, tmp_path)

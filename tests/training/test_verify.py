@@ -136,3 +136,10 @@ def test_the_tolerance_follows_torchs_own_error_where_that_is_larger(seed):
 def test_an_output_of_another_shape_differs_without_end():
     found, expected = {"y": np.zeros((2, 1, 3))}, {"y": np.zeros((2, 5, 3))}
     assert module._difference(found, expected) == float("inf")
+
+
+def test_a_number_that_is_none_is_not_lost_among_others():
+    found, expected = {"y": np.zeros(2), "next_state.h": np.array([0.0, np.nan])}, {"y": np.ones(2)}
+    assert module._difference(found, expected) == 1.0
+    assert np.isnan(module._difference(found, expected | {"next_state.h": np.zeros(2)}))
+    assert np.isnan(module._largest(iter([1.0, float("nan"), 2.0])))
