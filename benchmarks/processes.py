@@ -32,9 +32,3 @@ def measure(module: str, *arguments: str, core: int) -> float:
     if process.returncode:
         raise RuntimeError(f"{module} ended with {process.returncode}")
     return float(printed)
-
-
-def cpu_seconds(pid: int) -> float:
-    """How long a process has computed so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
