@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = load_text(recipe.data, shortest=1)
         with Stream(server.listen, recipe.name) as stream:
             show(CharacterModel(stream), text.held_out, run.read(RESULT, "train"))
-        say("5. latency of the steps above, from the server's own histogram")
+        say("5. latency of the requests above, from the server's own histogram")
         for share, seconds in percentiles(server.metrics, recipe.name).items():
             sys.stdout.write(f"p{share:<3} {seconds * 1e3:8.3f} ms\n")
     say("the server has stopped")
