@@ -101,6 +101,7 @@ class Engine:
             return
         self._metrics.of(model.key).ran(
             rows=sum(turn.chunk.rows for turn in begun),
+            time_=max(turn.chunk.time for turn in begun),
             steps=sum(sum(turn.chunk.lengths) for turn in begun),
             seconds=result.seconds,
         )

@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
+import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from server import __version__
+from server.errors import RecurError
 from server.histogram import Histogram, Series
 from server.types import ModelKey
 
@@ -14,6 +16,7 @@ SECONDS = (
     50e-6, 100e-6, 200e-6, 300e-6, 500e-6, 750e-6,
     1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 7.5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 200e-3, 500e-3, 1.0, 2.0, 5.0, 10.0,
 )  # fmt: skip
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 STAGES = ("decode", "queue", "gather", "compute", "scatter", "encode")
 MODEL = ("model", "version")
@@ -33,6 +36,12 @@ class Metrics:
         self._stages = _seconds("recur_stage_duration_seconds", "Time in one stage", (*MODEL, "stage"), registry)
         self._steps = Counter("recur_steps", "Time steps done", MODEL, registry=registry)
         self._rows = Histogram("recur_batch_rows", "Rows of a batch", MODEL, buckets=ROWS, registry=registry)
+        self._padding = Histogram(
+            "recur_padding_ratio", "Share of a batch's steps that is padding", (), buckets=SHARES, registry=registry
+        )
+        self._rejections = Counter(
+            "recur_rejections", "Requests refused for want of room", ("reason",), registry=registry
+        )
         self._queue = Gauge("recur_queue_depth", "Requests that wait", ("model",), registry=registry)
         self._sequences = Gauge("recur_sequences", "Live sequences", MODEL, registry=registry)
         self._state_bytes = Gauge("recur_state_bytes", "Bytes of live sequences' states", MODEL, registry=registry)
@@ -78,7 +87,9 @@ class Metrics:
         return ModelMetrics(
             requests=lambda code: self._requests.labels(*labels, code),
             durations=self._durations.labels(*labels),
+            rejections=self._rejections,
             steps=self._steps.labels(*labels),
+            padding=self._padding.labels(),
             rows=self._rows.labels(*labels),
             stages={stage: self._stages.labels(*labels, stage) for stage in STAGES},
         )
@@ -93,7 +104,9 @@ class ModelMetrics:
         *,
         requests: Callable[[str], Counter],
         durations: Series,
+        rejections: Counter,
         steps: Counter,
+        padding: Series,
         rows: Series,
         stages: Mapping[str, Series],
     ) -> None:
@@ -101,7 +114,9 @@ class ModelMetrics:
         self._requests_of = requests
         self._requests = {"OK": requests("OK")}
         self._durations = durations
+        self._rejections = rejections
         self._steps = steps
+        self._padding = padding
         self._rows = rows
         self._stages = stages
 
@@ -111,6 +126,12 @@ class ModelMetrics:
             self._requests[code] = self._requests_of(code)
         self._requests[code].inc()
         self._durations.observe(seconds)
+
+    def failed(self, error: RecurError, seconds: float) -> None:
+        """Count an answer that is an error, and whether it was for want of room."""
+        self.answered(error.code.name, seconds)
+        if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            self._rejections.labels(error.reason).inc()
 
     def stage(self, stage: str, seconds: float) -> None:
         """Count time in a stage: of one request, or for gather, compute and scatter of one batch."""
@@ -122,8 +143,9 @@ class ModelMetrics:
         for waited in seconds:
             observe(waited)
 
-    def ran(self, *, rows: int, steps: int, seconds: Mapping[str, float]) -> None:
-        """Count a batch."""
+    def ran(self, *, rows: int, time_: int, steps: int, seconds: Mapping[str, float]) -> None:
+        """Count a batch of `rows` by `time_`, of which `steps` were asked for."""
+        self._padding.observe(1 - steps / (rows * time_))
         self.last_batch = time.time()
         self._rows.observe(rows)
         self._steps.inc(steps)

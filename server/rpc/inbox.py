@@ -36,14 +36,14 @@ class Inbox:
             key = _key(request, parameters)
             model = self._sessions.route(request.model_name, request.model_version, key, start=parameters.start)
         except RecurError as error:
-            self._metrics.of(UNKNOWN).answered(error.code.name, time.monotonic() - arrived)
+            self._metrics.of(UNKNOWN).failed(error, time.monotonic() - arrived)
             reply(error)
             return None
         metrics = self._metrics.of(model.key)
         try:
             chunk = self._chunk(request, parameters, key, model, arrived, reply)
         except RecurError as error:
-            metrics.answered(error.code.name, time.monotonic() - arrived)
+            metrics.failed(error, time.monotonic() - arrived)
             reply(error)
             return None
         metrics.stage("decode", time.monotonic() - arrived)
@@ -71,7 +71,7 @@ class Inbox:
         def done(result: Answer | RecurError) -> None:
             answered = time.monotonic()
             if isinstance(result, RecurError):
-                metrics.answered(result.code.name, answered - arrived)
+                metrics.failed(result, answered - arrived)
                 reply(result)
                 return
             reply(lambda message: encode_answer(message, request_id, model.key, specs, result, kept=kept, final=final))

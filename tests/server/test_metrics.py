@@ -3,6 +3,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server import __version__
+from server.errors import NotFinite, SequencesFull
 from server.metrics import SECONDS, STAGES, UNKNOWN, Metrics
 from server.types import ModelKey
 
@@ -44,8 +45,9 @@ def test_answers_are_counted_by_code_and_timed(metrics):
 
 
 def test_a_batch_is_counted_by_rows_and_steps_and_its_stages(metrics):
-    metrics.of(KEY).ran(rows=3, steps=12, seconds={"gather": 0.1, "compute": 0.2, "scatter": 0.3})
+    metrics.of(KEY).ran(rows=3, time_=5, steps=12, seconds={"gather": 0.1, "compute": 0.2, "scatter": 0.3})
     assert value(metrics, "recur_steps_total", **OWN) == 12
+    assert value(metrics, "recur_padding_ratio_sum") == pytest.approx(0.2)
     assert value(metrics, "recur_batch_rows_sum", **OWN) == 3
     assert value(metrics, "recur_batch_rows_bucket", **OWN, le="2.0") == 0
     assert value(metrics, "recur_batch_rows_bucket", **OWN, le="4.0") == 1
@@ -99,3 +101,12 @@ def test_a_series_can_be_read_and_is_0_before_it_is_counted(metrics):
 def test_buckets_are_seconds_from_50_microseconds_to_10():
     assert (SECONDS[0], SECONDS[-1]) == (50e-6, 10.0)
     assert list(SECONDS) == sorted(SECONDS)
+
+
+def test_only_refusals_for_want_of_room_are_rejections(metrics):
+    metrics.of(KEY).failed(SequencesFull("no room"), 0.1)
+    metrics.of(KEY).failed(NotFinite("not finite"), 0.1)
+    assert value(metrics, "recur_rejections_total", reason="SEQUENCES_FULL") == 1
+    assert ("recur_rejections_total", frozenset({("reason", "NOT_FINITE")})) not in exposed(metrics)
+    assert value(metrics, "recur_requests_total", **OWN, code="RESOURCE_EXHAUSTED") == 1
+    assert value(metrics, "recur_requests_total", **OWN, code="INVALID_ARGUMENT") == 1
