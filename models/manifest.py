@@ -7,7 +7,7 @@ from typing import Literal, Self
 import msgspec
 
 from models.errors import ManifestInvalid
-from models.tensors import TIME, DType, Shape
+from models.tensors import DType, Shape
 
 FILE = "manifest.json"
 GOLDEN = "golden.npz"
@@ -169,11 +169,6 @@ class Manifest(_Part, frozen=True, kw_only=True):
                 raise ValueError(f"inputs names '{tensor.name}', a name that the protocol reserves")
         if self.decode is not None and (self.decode.input not in into or self.decode.output not in out):
             raise ValueError("decode names a tensor that is not among inputs and outputs")
-
-    @property
-    def has_time(self) -> bool:
-        """Whether the model's inputs have a time axis."""
-        return any(TIME in tensor.shape for tensor in self.inputs)
 
     @classmethod
     def decode_json(cls, data: bytes) -> Self:
