@@ -2,7 +2,6 @@ import copy
 import json
 import string
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,14 +226,6 @@ def test_bytes_that_are_no_manifest_are_refused(data):
 def test_the_key_of_an_initial_state_is_given():
     assert StateSpec("a", "b", "FP32", (2,), initial="initial.npz:h.0").initial_key == "h.0"
     assert StateSpec("a", "b", "FP32", (2,)).initial_key is None
-
-
-@pytest.mark.parametrize(
-    ("shape", "has_time"), [(("time", 2), True), ((2,), False), ((), False), ((2, "nodes"), False)]
-)
-def test_a_time_axis_is_found_by_its_name(shape, has_time):
-    manifest = Manifest.decode_json(json.dumps(EXAMPLE).encode())
-    assert msgspec.structs.replace(manifest, inputs=(TensorSpec("x", "FP32", shape),)).has_time is has_time
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
