@@ -98,22 +98,23 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        limits = settings.every_model.limits
         self.catalogue = Catalogue()
         self.metrics = Metrics()
-        self.scheduler = Scheduler(max_batch=settings.max_batch)
+        self.scheduler = Scheduler(max_batch=limits.max_batch)
         self.engine = Engine(self.scheduler, self.catalogue, self.metrics)
-        self.sessions = Sessions(self.engine, self.catalogue, self.metrics, idle_seconds=settings.idle_seconds)
+        self.sessions = Sessions(self.engine, self.catalogue, self.metrics, idle_seconds=limits.idle_seconds)
         self.health = Health(self.catalogue)
         self.loader = Loader(
             Repository(settings.repository),
             self.catalogue,
             threads=settings.threads,
-            max_sequences=settings.max_sequences,
+            max_sequences=limits.max_sequences,
             changed=self._changed,
         )
-        inbox = Inbox(self.sessions, self.metrics, max_batch=settings.max_batch)
+        inbox = Inbox(self.sessions, self.metrics, max_batch=limits.max_batch)
         self.service = InferenceService(
-            inbox, self.catalogue, self.metrics, max_batch=settings.max_batch, idle_seconds=settings.idle_seconds
+            inbox, self.catalogue, self.metrics, max_batch=limits.max_batch, idle_seconds=limits.idle_seconds
         )
 
     async def start(self) -> None:

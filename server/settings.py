@@ -1,129 +1,139 @@
-"""The server's settings: flags over `RECUR_` variables over defaults."""
+"""The server's settings: flags over `RECUR_` variables over the configuration file over defaults."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from models.repository import DEFAULT
 from server import __version__
+from server.config import CONFIG, Config, read_config
+from server.limits import Limits, Totals
+from server.options import LIMITS, OPTIONS, PER_MODEL, SERVER, TOTALS, VERSIONS_OPTION, Option, SettingError, Versions
 
 COMMANDS = ("serve", "check")
-LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """How one model is served."""
+
+    limits: Limits
+    versions: Versions
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How this server runs."""
+    """How this server runs.
+
+    Attributes:
+        load: the models to load at the start, where `control` is explicit.
+        every_model: how a model is served that has no table of its own.
+        models: by name, the models that have one.
+    """
 
     command: str
     repository: Path
     listen: str
     metrics: str
-    max_batch: int
     threads: int
-    idle_seconds: float
-    max_sequences: int
+    control: str
+    load: tuple[str, ...]
     poll_seconds: float
     drain_seconds: float
     log_level: str
+    totals: Totals
+    every_model: ModelSettings
+    models: Mapping[str, ModelSettings]
 
+    def limits(self, model: str) -> Limits:
+        """The limits of a model."""
+        return self.models.get(model, self.every_model).limits
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A flag, the variable of its name, and its default; `read` raises ValueError with what is wrong."""
-
-    flag: str
-    default: str
-    metavar: str
-    read: Callable[[str], object]
-    text: str
-
-    @property
-    def field(self) -> str:
-        """The name in Settings."""
-        return self.flag.removeprefix("--").replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        """The environment's name for it."""
-        return f"RECUR_{self.field.upper()}"
+    def versions(self, model: str) -> Versions:
+        """Which of a model's versions serve."""
+        return self.models.get(model, self.every_model).versions
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Read flags and environment; exits with 2 and one line that names what was wrong."""
+    """Read flags, environment and file; exits with 2 and one line that names what was wrong."""
     parser = _parser()
     given = vars(parser.parse_args(arguments))
+    try:
+        path = given[CONFIG.field] or environment.get(CONFIG.variable)
+        config = read_config(Path(path)) if path else Config({}, {})
+        return _settings(given["command"], _asked(given, environment), config)
+    except SettingError as error:
+        _wrong(parser, str(error))
+
+
+def _asked(given: Mapping[str, str | None], environment: Mapping[str, str]) -> dict[str, object]:
+    """What flags and variables say."""
     values: dict[str, object] = {}
     for option in OPTIONS:
         flagged, named = given[option.field], environment.get(option.variable)
-        source = option.flag if flagged is not None else option.variable
-        text = next(value for value in (flagged, named, option.default) if value is not None)
+        source, text = (option.flag, flagged) if flagged is not None else (option.variable, named)
+        if text is None:
+            continue
         try:
-            values[option.field] = option.read(text)
-        except ValueError as error:
-            _wrong(parser, f"{source} is '{text}': {error}")
-    return Settings(command=given["command"], **values)  # type: ignore[arg-type]  # each option reads its field's type
+            values[option.field] = option.kind.from_text(text)
+        except SettingError as error:
+            raise SettingError(f"{source} is '{text}': {error}") from None
+    return values
 
 
-def address(text: str) -> str:
-    """Read `HOST:PORT`; port 0 lets the system choose."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("HOST:PORT is expected, for example 127.0.0.1:8001")
-    return text
+def _settings(command: str, asked: Mapping[str, object], config: Config) -> Settings:
+    defaults = {option.field: option.default for option in OPTIONS}
+    values = {**defaults, **config.values, **asked}
+    if values["load"] and values["control"] != "explicit":
+        raise SettingError("--load names models to load, which needs --control explicit; without it all models serve")
+    return Settings(
+        command=command,
+        totals=Totals(**_part(values, TOTALS)),  # type: ignore[arg-type]  # each option reads its field's type
+        every_model=_model_settings(values),
+        models={name: _model_settings({**values, **table, **asked}) for name, table in config.models.items()},
+        **_part(values, SERVER),  # type: ignore[arg-type]  # the same
+    )
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError("an integer from 1 is expected")
-    return int(text)
+def _model_settings(values: Mapping[str, object]) -> ModelSettings:
+    limits = Limits(**_part(values, LIMITS))  # type: ignore[arg-type]  # each option reads its field's type
+    return ModelSettings(limits, values[VERSIONS_OPTION.field])  # type: ignore[arg-type]  # the same
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0 is expected")
-    return value
-
-
-def _level(text: str) -> str:
-    if text not in LOG_LEVELS:
-        raise ValueError(f"one of {', '.join(LOG_LEVELS)} is expected")
-    return text
-
-
-OPTIONS = (
-    Option("--repository", str(DEFAULT), "DIR", Path, "the folder of models NAME/VERSION/"),
-    Option("--listen", "127.0.0.1:8001", "HOST:PORT", address, "where gRPC is served; port 0 lets the system choose"),
-    Option("--metrics", "127.0.0.1:8002", "HOST:PORT", address, "where Prometheus reads /metrics"),
-    Option("--max-batch", "256", "ROWS", _count, "rows that run together at most"),
-    Option("--threads", "1", "CORES", _count, "cores that one run uses"),
-    Option("--idle-seconds", "600", "SECONDS", _seconds, "a sequence without a request for so long is ended"),
-    Option("--max-sequences", "100000", "COUNT", _count, "live sequences a model version may have"),
-    Option("--poll-seconds", "2", "SECONDS", _seconds, "how often to look for newly published versions"),
-    Option("--drain-seconds", "10", "SECONDS", _seconds, "how long a stopping server finishes requests"),
-    Option("--log-level", "info", "LEVEL", _level, f"one of {', '.join(LOG_LEVELS)}"),
-)
+def _part(values: Mapping[str, object], options: Sequence[Option]) -> dict[str, object]:
+    return {option.field: values[option.field] for option in options}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m server",
         description="Serve the built models over gRPC, with the state of every client's sequence kept here.",
-        epilog="Every flag has a variable: --idle-seconds is RECUR_IDLE_SECONDS. Flags win.",
+        epilog="Every flag has a variable: --idle-seconds is RECUR_IDLE_SECONDS; and a key in the --config file: "
+        "idle_seconds. Flags win over variables, and both over the file, its tables too. "
+        "A table [models.NAME] of the file sets the limits of one model, and its versions: "
+        "'latest', 'all' or a list such as [2, 3].",
     )
     parser.add_argument(
         "command", nargs="?", choices=COMMANDS, default="serve", help="serve (default), or check settings and models"
     )
     parser.add_argument("--version", action="version", version=f"recur {__version__}")
-    for option in OPTIONS:
-        parser.add_argument(option.flag, metavar=option.metavar, help=f"{option.text} (default: {option.default})")
+    parser.add_argument(CONFIG.flag, metavar=CONFIG.kind.metavar, help=CONFIG.text)
+    for title, options in (
+        ("the server", SERVER),
+        ("each model", PER_MODEL),
+        ("all models together", TOTALS),
+    ):
+        group = parser.add_argument_group(title)
+        for option in options:
+            group.add_argument(option.flag, metavar=option.kind.metavar, help=_help(option))
     return parser
+
+
+def _help(option: Option) -> str:
+    default = option.default
+    shown = f"{default:g}" if isinstance(default, float) else str(default or "none" if default == () else default)
+    return f"{option.text} (default: {shown})"
 
 
 def _wrong(parser: argparse.ArgumentParser, sentence: str) -> NoReturn:

@@ -33,6 +33,10 @@ class Health:
         await self._set(key.name, serves=self._serves(key.name))
         await self._set(f"{key.name}/{key.version}", serves=self._serves(key.name, str(key.version)))
 
+    async def admission(self, open: bool) -> None:
+        """Say whether new sequences are taken; live ones go on either way."""
+        await self._set(ADMISSION, serves=open)
+
     async def drain(self) -> None:
         """Say under every name that this server no longer serves."""
         await self._servicer.enter_graceful_shutdown()
