@@ -15,7 +15,8 @@ from typing_extensions import override
 from server.pb import grpc_service_pb2 as pb
 from server.pb import grpc_service_pb2_grpc as stubs
 
-Context = grpc.aio.ServicerContext[pb.ModelInferRequest, pb.ModelStreamInferResponse]
+StreamContext = grpc.aio.ServicerContext[pb.ModelInferRequest, pb.ModelStreamInferResponse]
+Context = grpc.aio.ServicerContext[pb.ModelInferRequest, pb.ModelInferResponse]
 
 
 @final
@@ -23,17 +24,26 @@ class Echo(stubs.GRPCInferenceServiceServicer):
     """What generated stubs and grpc.aio cost at least: parse, build an answer of the same shapes, serialise."""
 
     @override
+    async def ModelInfer(self, request: pb.ModelInferRequest, _: Context) -> pb.ModelInferResponse:
+        answer = pb.ModelInferResponse()
+        _fill(answer, request)
+        return answer
+
+    @override
     async def ModelStreamInfer(
-        self, requests: AsyncIterator[pb.ModelInferRequest], _: Context
+        self, requests: AsyncIterator[pb.ModelInferRequest], _: StreamContext
     ) -> AsyncIterator[pb.ModelStreamInferResponse]:
         async for request in requests:
             response = pb.ModelStreamInferResponse()
-            answer = response.infer_response
-            answer.model_name, answer.model_version, answer.id = request.model_name, "1", request.id
-            for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True):
-                answer.outputs.add(name="y", datatype=tensor.datatype, shape=tensor.shape)
-                answer.raw_output_contents.append(raw)
+            _fill(response.infer_response, request)
             yield response
+
+
+def _fill(answer: pb.ModelInferResponse, request: pb.ModelInferRequest) -> None:
+    answer.model_name, answer.model_version, answer.id = request.model_name, "1", request.id
+    for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True):
+        answer.outputs.add(name="y", datatype=tensor.datatype, shape=tensor.shape)
+        answer.raw_output_contents.append(raw)
 
 
 async def serve() -> None:

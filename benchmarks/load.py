@@ -1,52 +1,115 @@
-"""The load: sequences on streams of their own, each with one request under way.
+"""The load: callers with one request under way each, as fast as the server answers.
 
-`python -m benchmarks.load ADDRESS STREAMS` prints answers a second. Requests are serialised before and answers are not
-parsed, so that the client's core does less than the server's.
+`python -m benchmarks.load ADDRESS WAY CALLERS SIZE` prints steps a second. WAY is `stream` (a sequence on a stream of
+its own; SIZE steps a message), `unary` (the same over calls) or `rows` (CALLERS requests under way on one stream, each
+with SIZE sequences of its own). Requests are serialised before, and single steps' answers are not parsed, so that the
+client's core does less than the server's.
+
+An answer takes about two thirds of the time on the client's core that perf_analyzer needs for it.
 """
 
 import asyncio
 import sys
 import time
-from itertools import count
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import uvloop
 
-from benchmarks.requests import request
+from benchmarks.answers import Refused, check_rows, check_step
+from benchmarks.calls import Stream, unary
+from benchmarks.requests import lane_request, step_request
 
-METHOD = "/inference.GRPCInferenceService/ModelStreamInfer"
 WARM_SECONDS, SECONDS = 0.5, 2.0
 
 
-async def drive(address: str, streams: int) -> float:
-    """Give answers a second over all streams, once they are warm."""
-    answered = count()
+@dataclass(slots=True)
+class Tally:
+    """Steps that were answered."""
+
+    steps: int = 0
+
+
+async def drive(
+    address: str, way: str, callers: int, size: int, *, warm_seconds: float = WARM_SECONDS, seconds: float = SECONDS
+) -> float:
+    """Give steps a second over all callers, once they are warm; raises Refused for an answer that is an error."""
+    tally = Tally()
     async with grpc.aio.insecure_channel(address) as channel:
-        tasks = [asyncio.create_task(_sequence(channel, number + 1, answered)) for number in range(streams)]
-        await asyncio.sleep(WARM_SECONDS)
-        before, began = next(answered), time.perf_counter()
-        await asyncio.sleep(SECONDS)
-        rate = (next(answered) - before - 1) / (time.perf_counter() - began)
-        if failed := [task for task in tasks if task.done()]:
-            failed[0].result()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return rate
+        tasks = [asyncio.create_task(caller) for caller in _callers(channel, way, callers, size, tally)]
+        try:
+            await _run_for(warm_seconds, tasks)
+            before, began = tally.steps, time.perf_counter()
+            await _run_for(seconds, tasks)
+            return (tally.steps - before) / (time.perf_counter() - began)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _sequence(channel: grpc.aio.Channel, sequence: int, answered: "count[int]") -> None:
-    """One sequence: the next step is sent when the last is answered."""
-    call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(METHOD)()
-    await call.write(request(sequence, start=True))
-    step = request(sequence)
-    while isinstance(answer := await call.read(), bytes):
-        if b"recur_reason" in answer:
-            raise RuntimeError(f"the server refused a step: {answer!r}")
-        next(answered)
-        await call.write(step)
+def _callers(
+    channel: grpc.aio.Channel, way: str, callers: int, size: int, tally: Tally
+) -> list[Coroutine[Any, Any, None]]:
+    if way == "rows":
+        return [row_stream(channel, callers, size, tally)]
+    caller = {"stream": step_stream, "unary": step_calls}[way]
+    return [caller(channel, number + 1, size, tally) for number in range(callers)]
+
+
+async def _run_for(seconds: float, tasks: list[asyncio.Task[None]]) -> None:
+    """Let the callers go on for a while; none ends but with an error, which is raised."""
+    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def step_stream(channel: grpc.aio.Channel, sequence: int, steps: int, tally: Tally) -> None:
+    """One sequence: the next request is sent when the last is answered."""
+    stream = Stream(channel)
+    await stream.write(step_request(sequence, steps=steps, start=True))
+    request = step_request(sequence, steps=steps)
+    while True:
+        check_step(await stream.read())
+        tally.steps += steps
+        await stream.write(request)
+
+
+async def step_calls(channel: grpc.aio.Channel, sequence: int, steps: int, tally: Tally) -> None:
+    """One sequence, a call a request."""
+    call = unary(channel)
+    await call(step_request(sequence, steps=steps, start=True))
+    request = step_request(sequence, steps=steps)
+    while True:
+        await call(request)
+        tally.steps += steps
+
+
+async def row_stream(channel: grpc.aio.Channel, lanes: int, rows: int, tally: Tally) -> None:
+    """Requests of many rows on one stream, one of each lane under way; none waits for another lane's."""
+    stream = Stream(channel)
+    for lane in range(lanes):
+        await stream.write(lane_request(lane, rows, start=True))
+    requests = {str(lane): lane_request(lane, rows) for lane in range(lanes)}
+    while True:
+        answered = check_rows(await stream.read())
+        tally.steps += rows
+        await stream.write(requests[answered])
+
+
+def run(work: Coroutine[Any, Any, float]) -> int:
+    """Print the number that a load gives, or on stderr why it could not go on; returns the exit code."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            sys.stdout.write(f"{runner.run(work)}\n")
+        except (Refused, grpc.aio.AioRpcError) as error:
+            sys.stderr.write(f"{error.details() if isinstance(error, grpc.aio.AioRpcError) else error}\n")
+            return 1
+    return 0
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.stdout.write(f"{runner.run(drive(sys.argv[1], int(sys.argv[2])))}\n")
+    address, way, callers, size = sys.argv[1:]
+    sys.exit(run(drive(address, way, int(callers), int(size))))

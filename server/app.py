@@ -5,21 +5,25 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
 import grpc
+import msgspec
 import prometheus_client
 import uvloop
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
 
 from models.repository import Repository
-from server.catalogue import Catalogue
+from server.catalogue import Catalogue, State
+from server.control import Control
 from server.engine import Engine
+from server.limits import Limits, Totals
 from server.loader import Loader
 from server.log import log_to_stderr
 from server.metrics import Metrics
+from server.room import Room
 from server.rpc.health import Health
 from server.rpc.inbox import Inbox
 from server.rpc.inference import InferenceService
@@ -27,6 +31,7 @@ from server.rpc.transport import SERVICE, handler
 from server.scheduler import Scheduler
 from server.sessions import Sessions
 from server.settings import Settings, read_settings
+from server.stores.base import StateStore
 from server.types import ModelKey
 
 logger = logging.getLogger(__name__)
@@ -53,16 +58,32 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 async def check(settings: Settings) -> int:
-    """Load every model as serving would, and print which would serve."""
+    """Load every model as serving would, and print which would serve and within which limits."""
     app = App(settings)
     await app.loader.poll()
-    for model in app.catalogue.served():
-        sys.stdout.write(f"{model.key.name} {model.key.version}: serves\n")
-    for key, reason in app.catalogue.refused().items():
-        sys.stdout.write(f"{key.name} {key.version}: refused: {reason}\n")
-    if not app.catalogue.served():
-        sys.stdout.write(f"no model in {settings.repository} would serve\n")
-    return FAILED if app.catalogue.refused() else OK
+    sys.stdout.writelines(f"{line}\n" for line in report(app.catalogue, settings, sorted(app.loader.awaited)))
+    return FAILED if app.catalogue.refused() or app.loader.awaited else OK
+
+
+def report(catalogue: Catalogue, settings: Settings, missing: Sequence[str]) -> Iterator[str]:
+    """Write what would serve, a line for each version, model and total."""
+    says = {State.SERVING: "serves", State.REFUSED: "refused: {}", State.UNLOADED: "not loaded: {}"}
+    standings = catalogue.standings()
+    for key, standing in standings.items():
+        yield f"{key.name} {key.version}: {says[standing.state].format(standing.reason)}"
+    for name in missing:
+        yield f"{name}: refused: --load names it and it is not in the repository"
+    for name in dict.fromkeys(key.name for key in standings):
+        yield f"{name}: limits: {_listed(settings.limits(name))}"
+    yield f"all models: limits: {_listed(settings.totals)}"
+    for name in sorted(set(settings.models).difference(key.name for key in standings)):
+        yield f"{name}: the configuration file has a table for it, and it is not in the repository"
+    if not catalogue.served():
+        yield f"no model in {settings.repository} would serve"
+
+
+def _listed(limits: Limits | Totals) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in msgspec.structs.asdict(limits).items())
 
 
 async def serve(settings: Settings) -> int:
@@ -98,24 +119,23 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        limits = settings.every_model.limits
         self.catalogue = Catalogue()
         self.metrics = Metrics()
-        self.scheduler = Scheduler(max_batch=limits.max_batch)
+        self.scheduler = Scheduler(settings.limits, max_queue=settings.totals.max_total_queue)
         self.engine = Engine(self.scheduler, self.catalogue, self.metrics)
-        self.sessions = Sessions(self.engine, self.catalogue, self.metrics, idle_seconds=limits.idle_seconds)
+        room = Room(self.catalogue, settings.limits, settings.totals)
+        self.sessions = Sessions(self.engine, self.catalogue, self.metrics, room, admission=self._admission)
         self.health = Health(self.catalogue)
         self.loader = Loader(
             Repository(settings.repository),
             self.catalogue,
-            threads=settings.threads,
-            max_sequences=limits.max_sequences,
+            self.sessions,
+            settings,
             changed=self._changed,
         )
-        inbox = Inbox(self.sessions, self.metrics, max_batch=limits.max_batch)
-        self.service = InferenceService(
-            inbox, self.catalogue, self.metrics, max_batch=limits.max_batch, idle_seconds=limits.idle_seconds
-        )
+        inbox = Inbox(self.sessions, self.metrics, settings.limits)
+        control = Control(self.loader, self.catalogue, explicit=settings.control == "explicit")
+        self.service = InferenceService(inbox, self.catalogue, self.metrics, control, settings.limits)
 
     async def start(self) -> None:
         """Load the models, then listen; raises OSError or RuntimeError where an address is taken."""
@@ -125,6 +145,8 @@ class App:
         names = (SERVICE.full_name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         await self.loader.poll()
+        for name in sorted(self.loader.awaited):
+            logger.warning("model to load is not in the repository yet", extra={"model": name})
         if not self.catalogue.served():
             logger.warning("no model serves yet", extra={"repository": self.settings.repository})
         # What was built so far lives as long as the process: the collector need not walk it again.
@@ -143,6 +165,7 @@ class App:
             tasks.create_task(self.engine.run(self.sessions))
             tasks.create_task(self.sessions.reap())
             tasks.create_task(self.loader.follow(self.settings.poll_seconds))
+            tasks.create_task(self.loader.retirement.follow())
 
     async def drain(self, stop_now: asyncio.Event) -> None:
         """Refuse what is new, finish what is in flight within the time for it, stop listening."""
@@ -156,11 +179,30 @@ class App:
         hurried.cancel()
         self._exposition.shutdown()
 
+    def _admission(self, admits: bool) -> None:
+        self.metrics.admission(admits=admits)
+        asyncio.get_running_loop().create_task(self.health.admission(admits))
+
     async def _changed(self, key: ModelKey) -> None:
-        if any(model.key == key for model in self.catalogue.served()):
+        state = self.catalogue.state(key)
+        if key in self.catalogue:
             store = self.catalogue[key].store
-            self.metrics.served(key, live=lambda: store.live, slot_bytes=store.slot_bytes)
-            self.metrics.queue(key.name, lambda: self.scheduler.waiting(key.name))
-        else:
+            ready = state is State.SERVING
+            self.metrics.served(key, _held(store), ready=ready)
+            self.metrics.queue(
+                key.name, lambda: self.scheduler.waiting(key.name), lambda: self.engine.queue_age(key.name)
+            )
+        elif state is State.REFUSED:
             self.metrics.refused(key)
+        else:
+            self.metrics.unloaded(key)
         await self.health.follow(key)
+
+
+def _held(store: StateStore) -> dict[str, Callable[[], float]]:
+    return {
+        "sequences": lambda: store.live,
+        "state_bytes": lambda: store.used_bytes,
+        "arena_slots": lambda: store.arena_slots,
+        "arena_bytes": lambda: store.arena_slots * store.slot_bytes,
+    }

@@ -2,22 +2,24 @@
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import final
 
-import numpy as np
-
 from models.errors import RowsInvalid
+from server.answers import Piece, answers, refused
 from server.catalogue import Catalogue, ServedModel
 from server.errors import Internal, ModelRefused, NotFinite, QueueTimeout, RecurError
 from server.metrics import Metrics
+from server.runtime import Runtime, assemble
 from server.scheduler import Scheduler
-from server.types import Answer, Array, Batch, BatchResult, Chunk, ModelKey, SessionKey, Turn, Turns
+from server.turn import Turn, Turns
+from server.types import Batch, BatchResult, Chunk, ModelKey, Scope, SequenceId, Slots
 
 # To hand a batch to a thread and back takes longer than this; the event loop waits for a shorter run itself.
-SHORT_RUN_SECONDS = 500e-6
+SHORT_RUN_SECONDS = 1e-3
 
 logger = logging.getLogger(__name__)
 
@@ -39,23 +41,39 @@ class Engine:
         self._metrics = metrics
         self._clock = clock
         self._work = asyncio.Event()
+        self._in_flight: ModelKey | None = None
 
     def submit(self, chunk: Chunk) -> None:
-        """Queue a chunk; its `done` is called once, with the answer or the error, unless it is cancelled first."""
+        """Queue a chunk; its `done` is called once for each of its rows, unless it is cancelled first.
+
+        Raises:
+            QueueFull: too many wait; nothing was queued.
+        """
         self._scheduler.add(chunk)
         self._work.set()
+        if chunk.deadline < math.inf:
+            asyncio.get_running_loop().call_later(chunk.deadline - self._clock(), self._give_up, chunk)
 
     def cancel(self, chunk: Chunk) -> None:
         """Drop a chunk that nobody waits for, if it has not begun."""
         self._scheduler.cancel(chunk)
 
-    def holds(self, key: SessionKey) -> bool:
+    def holds(self, scope: Scope, sequence: SequenceId) -> bool:
         """Whether a chunk of the sequence waits or is in flight."""
-        return self._scheduler.holds(key)
+        return self._scheduler.holds(scope, sequence)
 
-    def starting(self, key: SessionKey) -> ModelKey | None:
+    def queue_age(self, model: str) -> float:
+        """How long the oldest of a model's requests waits, in seconds; 0 where none does."""
+        oldest = self._scheduler.oldest(model)
+        return 0.0 if oldest is None else max(0.0, self._clock() - oldest)
+
+    def needs(self, model: ModelKey) -> bool:
+        """Whether a chunk of the version waits or is in flight."""
+        return self._in_flight == model or self._scheduler.needs(model)
+
+    def starting(self, scope: Scope, sequence: SequenceId) -> ModelKey | None:
         """The version on which a start that is queued or in flight begins the sequence."""
-        return self._scheduler.starting(key)
+        return self._scheduler.starting(scope, sequence)
 
     async def run(self, turns: Turns) -> None:
         """Serve until cancelled."""
@@ -65,11 +83,12 @@ class Engine:
                 await self._arrivals()
                 schedule = self._scheduler.schedule(self._clock())
                 for chunk in schedule.overdue:
-                    chunk.done(QueueTimeout("the request waited longer than its timeout allows; nothing was run"))
+                    _time_out(chunk)
                 if schedule.chunks:
-                    await self._run_chunks(schedule.chunks, turns, executor)
+                    await self._serve(schedule.chunks, turns, executor)
                 else:
                     self._work.clear()
+                    self._wake_at(schedule.again)
 
     async def _arrivals(self) -> None:
         """Let the requests that have come in already be read, so that they join the batch."""
@@ -78,90 +97,69 @@ class Engine:
             waiting = len(self._scheduler)
             await asyncio.sleep(0)
 
-    async def _run_chunks(self, chunks: list[Chunk], turns: Turns, executor: Executor) -> None:
-        now = self._clock()
-        self._metrics.of(chunks[0].model).queued([now - chunk.arrived for chunk in chunks])
-        begun = [turn for chunk in chunks if (turn := _begin(chunk, turns))]
-        try:
-            if begun:
-                await self._run_turns(self._catalogue[chunks[0].model], begun, turns, executor)
-        finally:
-            self._scheduler.finish(chunks)
+    def _wake_at(self, moment: float) -> None:
+        if moment < math.inf:
+            asyncio.get_running_loop().call_later(moment - self._clock(), self._work.set)
 
-    async def _run_turns(self, model: ServedModel, begun: list[Turn], turns: Turns, executor: Executor) -> None:
+    def _give_up(self, chunk: Chunk) -> None:
+        for waiting in self._scheduler.cancel(chunk):
+            _time_out(waiting)
+        self._work.set()
+
+    async def _serve(self, chunks: list[Chunk], turns: Turns, executor: Executor) -> None:
+        """Begin the chunks' turn, run its rows, commit it and answer it."""
+        began, self._in_flight = self._clock(), chunks[0].model
+        metrics = self._metrics.of(chunks[0].model)
+        metrics.queued([began - chunk.arrived for chunk in chunks])
+        followers: list[Chunk] = []
         try:
-            result = await self._compute(model, begun, executor)
-        except Exception as error:  # noqa: BLE001  whatever a run raises, its chunks are answered and the loop goes on
-            if len(begun) > 1:
-                # One chunk's values may be what the graph cannot run on; its neighbours must not pay for it.
-                for turn in begun:
-                    await self._run_turns(model, [turn], turns, executor)
-                return
-            self._fail(begun[0], turns, _refusal(error))
-            return
+            model = self._catalogue[chunks[0].model]
+            turn = turns.begin(chunks)
+            rows = turn.running()
+            pieces = await self._run(model, turn, rows, executor) if len(rows) else []
+            turns.commit(turn)
+            metrics.judged(len(turn.replays), turn.errors.values())
+            for chunk, answer in answers(model.manifest, turn, pieces):
+                follower = chunk.done(chunk, answer)
+                followers += [] if follower is None else [follower]
+        finally:
+            self._in_flight = None
+            self._scheduler.finish(chunks, self._clock() - began, followers)
+
+    async def _run(self, model: ServedModel, turn: Turn, rows: Slots, executor: Executor) -> list[Piece]:
+        """Run rows together; where the graph refuses them, the halves apart: no row pays for another's values."""
+        try:
+            batch = assemble(model.manifest, turn, rows)
+            result = await self._compute(model.runtime, batch, executor)
+        except Exception as error:  # noqa: BLE001  whatever a run raises, its rows are answered and the loop goes on
+            if len(rows) == 1:
+                turn.fail(rows.item(0), _refusal(error))
+                return []
+            half = len(rows) // 2
+            return [
+                *await self._run(model, turn, rows[:half], executor),
+                *await self._run(model, turn, rows[half:], executor),
+            ]
+        if result.finite is not None:
+            for row in rows[~result.finite].tolist():
+                turn.fail(row, NotFinite("the inputs make an output or the next state infinite or NaN"))
         self._metrics.of(model.key).ran(
-            rows=sum(turn.chunk.rows for turn in begun),
-            time_=max(turn.chunk.time for turn in begun),
-            steps=sum(sum(turn.chunk.lengths) for turn in begun),
+            rows=len(rows),
+            time_=batch.time,
+            steps=len(rows) if batch.time == 1 else int(batch.lengths.sum()),
             seconds=result.seconds,
         )
-        self._answer(begun, result, turns)
+        return [Piece(rows, result.outputs)]
 
-    async def _compute(self, model: ServedModel, begun: list[Turn], executor: Executor) -> BatchResult:
-        batch = assemble(model, begun)
-        if model.runtime.expected_seconds(batch) < SHORT_RUN_SECONDS:
-            return model.runtime.run(batch)
-        return await asyncio.get_running_loop().run_in_executor(executor, model.runtime.run, batch)
-
-    def _answer(self, begun: Sequence[Turn], result: BatchResult, turns: Turns) -> None:
-        stop = 0
-        for turn in begun:
-            chunk, start = turn.chunk, stop
-            stop += chunk.rows
-            if result.finite is not None and not result.finite[start:stop].all():
-                self._fail(turn, turns, NotFinite("the inputs make an output or the next state infinite or NaN"))
-                continue
-            outputs = {name: array[start:stop, : chunk.time] for name, array in result.outputs.items()}
-            chunk.done(Answer(outputs, turns.commit(turn)))
-
-    def _fail(self, turn: Turn, turns: Turns, error: RecurError) -> None:
-        turns.abort(turn)
-        turn.chunk.done(error)
+    async def _compute(self, runtime: Runtime, batch: Batch, executor: Executor) -> BatchResult:
+        if runtime.expected_seconds(batch) < SHORT_RUN_SECONDS:
+            return runtime.run(batch)
+        return await asyncio.get_running_loop().run_in_executor(executor, runtime.run, batch)
 
 
-def assemble(model: ServedModel, turns: Sequence[Turn]) -> Batch:
-    """Put the rows of all turns together, each chunk padded with zeros to the longest."""
-    time_ = max(turn.chunk.time for turn in turns)
-    return Batch(
-        slots=np.array([slot for turn in turns for slot in turn.slots], np.intp),
-        fresh=np.array([turn.fresh for turn in turns for _ in turn.slots], np.bool_),
-        inputs={
-            tensor.name: _stack([turn.chunk.inputs[tensor.name] for turn in turns], time_)
-            for tensor in model.manifest.inputs
-        },
-        lengths=np.array([length for turn in turns for length in turn.chunk.lengths], np.int64),
-    )
-
-
-def _begin(chunk: Chunk, turns: Turns) -> Turn | None:
-    try:
-        return turns.begin(chunk)
-    except RecurError as error:
-        chunk.done(error)
-        return None
-
-
-def _stack(arrays: Sequence[Array], time_: int) -> Array:
-    """Concatenate `[rows, time, …]` over rows, padded with zeros to one time."""
-    if all(array.shape[1] == time_ for array in arrays):
-        return np.concatenate(arrays)
-    rows = sum(len(array) for array in arrays)
-    stacked = np.zeros((rows, time_, *arrays[0].shape[2:]), arrays[0].dtype)
-    row = 0
-    for array in arrays:
-        stacked[row : row + len(array), : array.shape[1]] = array
-        row += len(array)
-    return stacked
+def _time_out(chunk: Chunk) -> None:
+    error = QueueTimeout("the request waited longer than its timeout allows; nothing was run")
+    chunk.done(chunk, refused(chunk, error))
 
 
 def _refusal(error: Exception) -> RecurError:

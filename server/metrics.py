@@ -1,7 +1,7 @@
 """What Prometheus sees: the names, labels and buckets, and the few calls that fill them."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import final
 
 import grpc
@@ -20,6 +20,13 @@ SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 STAGES = ("decode", "queue", "gather", "compute", "scatter", "encode")
 MODEL = ("model", "version")
+CONFLICTS = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ALREADY_EXISTS)
+HELD = {
+    "sequences": "Live sequences",
+    "state_bytes": "Bytes of live sequences' states and stored answers",
+    "arena_slots": "Slots that have been in use at once, at most",
+    "arena_bytes": "Bytes of those slots",
+}
 UNKNOWN = ModelKey("", 0)
 
 
@@ -42,9 +49,17 @@ class Metrics:
         self._rejections = Counter(
             "recur_rejections", "Requests refused for want of room", ("reason",), registry=registry
         )
+        self._replays = Counter("recur_replays", "Answers given again to a step that came again", registry=registry)
+        self._conflicts = Counter(
+            "recur_conflicts", "Numbered steps that do not follow the last one", ("reason",), registry=registry
+        )
+        self._admission = Gauge("recur_admission_open", "1 where new sequences are admitted", registry=registry)
+        self._admission.set(1)
         self._queue = Gauge("recur_queue_depth", "Requests that wait", ("model",), registry=registry)
-        self._sequences = Gauge("recur_sequences", "Live sequences", MODEL, registry=registry)
-        self._state_bytes = Gauge("recur_state_bytes", "Bytes of live sequences' states", MODEL, registry=registry)
+        self._queue_age = Gauge(
+            "recur_queue_age_seconds", "How long the oldest request waits", ("model",), registry=registry
+        )
+        self._held = {name: Gauge(f"recur_{name}", text, MODEL, registry=registry) for name, text in HELD.items()}
         self._expirations = Counter("recur_expirations", "Sequences ended for idleness", MODEL, registry=registry)
         self._ready = Gauge("recur_model_ready", "1 where the version serves, 0 where not", MODEL, registry=registry)
         Gauge("recur_build_info", "Always 1", ("version",), registry=registry).labels(__version__).set(1)
@@ -57,21 +72,39 @@ class Metrics:
             found = self._children[key] = self._make(key)
         return found
 
-    def served(self, key: ModelKey, *, live: Callable[[], float], slot_bytes: int) -> None:
-        """Show a version that serves; `live` is called at every scrape."""
+    def served(self, key: ModelKey, held: Mapping[str, Callable[[], float]], *, ready: bool = True) -> None:
+        """Show a version that serves, or retires and is not ready.
+
+        Args:
+            key: the version.
+            held: what it holds, by the names of HELD; each is called at every scrape.
+            ready: whether it takes new sequences.
+        """
         labels = _labels(key)
-        self._ready.labels(*labels).set(1)
-        self._sequences.labels(*labels).set_function(live)
-        self._state_bytes.labels(*labels).set_function(lambda: live() * slot_bytes)
+        self._ready.labels(*labels).set(ready)
+        for name, value in held.items():
+            self._held[name].labels(*labels).set_function(value)
         self.of(key)
 
     def refused(self, key: ModelKey) -> None:
         """Show a version that does not serve."""
         self._ready.labels(*_labels(key)).set(0)
 
-    def queue(self, model: str, waiting: Callable[[], float]) -> None:
-        """Show how many of a model's requests wait; `waiting` is called at every scrape."""
+    def unloaded(self, key: ModelKey) -> None:
+        """Show no more of what a version held; what was counted stays."""
+        for gauge in (self._ready, *self._held.values()):
+            # A gauge and its function refer to each other: without this the store stays until a collection.
+            gauge.labels(*_labels(key)).set_function(_nothing)
+            gauge.remove(*_labels(key))
+
+    def queue(self, model: str, waiting: Callable[[], float], age: Callable[[], float]) -> None:
+        """Show how many of a model's requests wait, and since when the oldest; called at every scrape."""
         self._queue.labels(model).set_function(waiting)
+        self._queue_age.labels(model).set_function(age)
+
+    def admission(self, *, admits: bool) -> None:
+        """Show whether new sequences are admitted."""
+        self._admission.set(admits)
 
     def expired(self, key: ModelKey) -> None:
         """Count a sequence that was ended for idleness."""
@@ -89,6 +122,8 @@ class Metrics:
             durations=self._durations.labels(*labels),
             rejections=self._rejections,
             steps=self._steps.labels(*labels),
+            replays=self._replays,
+            conflicts=self._conflicts,
             padding=self._padding.labels(),
             rows=self._rows.labels(*labels),
             stages={stage: self._stages.labels(*labels, stage) for stage in STAGES},
@@ -106,6 +141,8 @@ class ModelMetrics:
         durations: Series,
         rejections: Counter,
         steps: Counter,
+        replays: Counter,
+        conflicts: Counter,
         padding: Series,
         rows: Series,
         stages: Mapping[str, Series],
@@ -116,6 +153,8 @@ class ModelMetrics:
         self._durations = durations
         self._rejections = rejections
         self._steps = steps
+        self._replays = replays
+        self._conflicts = conflicts
         self._padding = padding
         self._rows = rows
         self._stages = stages
@@ -143,6 +182,14 @@ class ModelMetrics:
         for waited in seconds:
             observe(waited)
 
+    def judged(self, replays: int, errors: Iterable[RecurError]) -> None:
+        """Count rows that were answered without a run: again, or with an error."""
+        if replays:
+            self._replays.inc(replays)
+        for error in errors:
+            if error.code in CONFLICTS:
+                self._conflicts.labels(error.reason).inc()
+
     def ran(self, *, rows: int, time_: int, steps: int, seconds: Mapping[str, float]) -> None:
         """Count a batch of `rows` by `time_`, of which `steps` were asked for."""
         self._padding.observe(1 - steps / (rows * time_))
@@ -151,6 +198,10 @@ class ModelMetrics:
         self._steps.inc(steps)
         for stage, spent in seconds.items():
             self._stages[stage].observe(spent)
+
+
+def _nothing() -> float:
+    return 0.0
 
 
 def _labels(key: ModelKey) -> tuple[str, str]:

@@ -8,9 +8,37 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.manifest import Manifest
 from models.runner import Runner
+from models.tensors import TIME
 from server.stores.base import StateStore
-from server.types import Array, Batch, BatchResult
+from server.turn import Turn
+from server.types import Array, Arrays, Batch, BatchResult, Flags, Slots
+
+
+def assemble(manifest: Manifest, turn: Turn, rows: Slots) -> Batch:
+    """Put rows of a turn together, padded with zeros to the longest."""
+    longest = max(chunk.time for chunk in turn.chunks)
+    inputs = {
+        spec.name: _stack(
+            [chunk.inputs[spec.name] for chunk in turn.chunks], longest if spec.shape[:1] == (TIME,) else None
+        )
+        for spec in manifest.inputs
+    }
+    batch = Batch(
+        turn.slots,
+        turn.fresh,
+        inputs,
+        turn.lengths,
+        turn.positions,
+        turn.numbered,
+        turn.digests,
+        turn.lives,
+        turn.part,
+        turn.plain,
+        longest,
+    )
+    return batch if len(rows) == len(turn.slots) else batch.of(rows)
 
 
 @final
@@ -31,34 +59,65 @@ class Runtime:
         began = time.perf_counter()
         states = self._store.gather(batch.slots, batch.fresh)
         gathered = time.perf_counter()
-        outputs, next_states = self._runner.run(batch.inputs, batch.lengths, states)
+        outputs, next_states = self._compute(batch, states)
         computed = time.perf_counter()
         finite = None if self._allow_nonfinite else _finite_rows([*outputs.values(), *next_states.values()])
-        if finite is None:
-            self._store.commit(batch.slots, next_states)
-        else:
-            self._store.commit(batch.slots[finite], {name: state[finite] for name, state in next_states.items()})
+        if batch.part != "peek":
+            self._store.commit(batch, outputs, next_states, _kept(batch, finite))
         committed = time.perf_counter()
         self._seconds_per_step = (committed - began) / _steps(batch)
         seconds = {"gather": gathered - began, "compute": computed - gathered, "scatter": committed - computed}
         return BatchResult(outputs, finite, seconds)
+
+    def _compute(self, batch: Batch, states: Arrays) -> tuple[Arrays, Arrays]:
+        return self._runner.run(batch.inputs, batch.lengths, states)
 
     def expected_seconds(self, batch: Batch) -> float:
         """How long the batch will take if its steps take as long as the last batch's did; infinite at first."""
         return self._seconds_per_step * _steps(batch)
 
 
+def _stack(arrays: Sequence[Array], time_: int | None) -> Array:
+    """Concatenate over rows; `[rows, time, …]` padded with zeros or cut to one time."""
+    if time_ is None or all(array.shape[1] == time_ for array in arrays):
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    rows = sum(len(array) for array in arrays)
+    stacked = np.zeros((rows, time_, *arrays[0].shape[2:]), arrays[0].dtype)
+    row = 0
+    for array in arrays:
+        stacked[row : row + len(array), : array.shape[1]] = array[:, :time_]
+        row += len(array)
+    return stacked
+
+
+def _kept(batch: Batch, finite: Flags | None) -> Slots | None:
+    """The rows to keep; None for all."""
+    if finite is None and batch.whole:
+        return None
+    keeps = batch.slots >= 0
+    return np.flatnonzero(keeps if finite is None else keeps & finite)
+
+
 def _steps(batch: Batch) -> int:
-    rows, time_ = next(iter(batch.inputs.values())).shape[:2]
-    return int(rows * time_)
+    return batch.time * len(batch.lengths)
 
 
 def _finite_rows(arrays: Sequence[Array]) -> NDArray[np.bool_] | None:
     """Which rows of all arrays `[rows, …]` are finite; None where all are, which one look at each array shows."""
     floats = [array for array in arrays if array.dtype.kind == "f"]
-    if all(np.isfinite(array).all() for array in floats):
-        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if all(_is_finite(array) for array in floats):
+            return None
     finite = np.ones(len(floats[0]), np.bool_)
     for array in floats:
         finite &= np.isfinite(array).reshape(len(array), -1).all(axis=1)
     return finite
+
+
+def _is_finite(array: Array) -> bool:
+    """Whether all is finite: then so is the sum of squares, unless it is too large, and that is one pass, not two."""
+    if array.dtype.itemsize >= 4:
+        flat = array.reshape(-1)
+        if math.isfinite(flat.dot(flat)):
+            return True
+    return bool(np.isfinite(array).all())

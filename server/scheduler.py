@@ -1,110 +1,282 @@
 """Chooses which chunks run together: plain data in, plain data out, no clock, no tasks."""
 
+import heapq
+import math
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from types import MappingProxyType
 from typing import final
 
-from server.types import Chunk, ModelKey, SessionKey
+import numpy as np
 
-# Chunks of one lane are padded to the longest of them; its bit length bounds the padding to half.
-Lane = tuple[ModelKey, int]
+from server.errors import QueueFull
+from server.limits import Limits
+from server.types import Chunk, ModelKey, Part, Scope, SequenceId
+
+# A chunk without a deadline is due so long after its turn; each level of priority adds as much.
+PATIENCE_SECONDS = 0.1
+# What a step counts for in its client's turns: about what it costs.
+STEP_SECONDS = 50e-6
+# Turns of clients that have had none for a while are forgotten when there are more.
+CLIENTS = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Line:
+    """The chunks of one sequence that wait for the one before, and the version of its last start among them all."""
+
+    chunks: deque[Chunk] = field(default_factory=deque)
+    starting: ModelKey | None = None
+
+
+@dataclass(slots=True)
+class Lines:
+    """The sequences of a scope.
+
+    Attributes:
+        busy: those of which a chunk is ready or in flight.
+        waiting: the lines of those that have one: more chunks, or a start.
+    """
+
+    busy: set[SequenceId] = field(default_factory=set)
+    waiting: dict[SequenceId, Line] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Schedule:
-    """What to run now, and what was waiting too long."""
+    """What to run now, what waited too long, and when to ask again if nothing else comes."""
 
     chunks: list[Chunk] = field(default_factory=list)
     overdue: list[Chunk] = field(default_factory=list)
+    again: float = math.inf
+
+
+# A lane holds chunks that may run together, the one due first at its top; they are padded to the longest of them.
+LaneKey = tuple[Part, int]
+Lane = list[tuple[float, int, Chunk]]
+Followers = Mapping[tuple[Scope, SequenceId], Chunk]
+NO_FOLLOWERS: Followers = MappingProxyType({})
 
 
 @final
 class Scheduler:
-    """First come, first served over model versions; at most one chunk of a sequence in flight, in its order."""
+    """The chunk due first goes first, with those that may run beside it; one chunk of a sequence at a time, in order.
 
-    def __init__(self, *, max_batch: int) -> None:
-        self._max_batch = max_batch
-        self._lines: dict[SessionKey, deque[Chunk]] = {}
-        self._lanes: dict[Lane, deque[Chunk]] = {}
-        self._starts: dict[SessionKey, ModelKey] = {}
-        self._cancelled: set[Chunk] = set()
+    A chunk is due at its deadline, or `PATIENCE_SECONDS` after its client's turn, whichever is first: a client that
+    asks much has its later turns further off. Models take turns by the seconds that they have used.
+
+    Args:
+        limits: those of a model, by its name.
+        max_queue: requests that may wait, of all models; 0 for any number.
+    """
+
+    def __init__(self, limits: Callable[[str], Limits], *, max_queue: int = 0) -> None:
+        self._limits = limits
+        self._max_queue = max_queue
+        self._lines: dict[Scope, Lines] = {}
+        self._lanes: dict[ModelKey, dict[LaneKey, Lane]] = {}
+        self._used: dict[ModelKey, float] = {}
+        self._turns: dict[int, float] = {}
         self._waiting: Counter[str] = Counter()
+        self._serial = count()
 
     def add(self, chunk: Chunk) -> None:
-        """Queue a chunk behind the earlier ones of its sequence."""
-        self._waiting[chunk.model.name] += 1
-        if chunk.key is not None and chunk.start:
-            self._starts[chunk.key] = chunk.model
-        if chunk.key is not None and chunk.key in self._lines:
-            self._lines[chunk.key].append(chunk)
-            return
-        if chunk.key is not None:
-            self._lines[chunk.key] = deque()
-        self._make_ready(chunk)
+        """Queue a chunk, each row behind the earlier chunks of its sequence; raises QueueFull."""
+        self._check_room(chunk)
+        chunk.due = self._due(chunk)
+        lines = self._lines.setdefault(chunk.scope, Lines())
+        if lines.busy.isdisjoint(chunk.ids):
+            self._open_lines(lines, chunk)
+            self._make_ready(chunk)
+        elif chunk.rows == 1:
+            self._line_up(lines, chunk)
+        else:
+            self._divide(lines, chunk)
 
-    def cancel(self, chunk: Chunk) -> None:
-        """Let a chunk that still waits leave the queue; one in flight is finished."""
-        self._cancelled.add(chunk)
+    def cancel(self, chunk: Chunk) -> list[Chunk]:
+        """Let a chunk leave the queue; returns what of it waited, for what is in flight is finished."""
+        left = [cut for cut in chunk.cuts or [chunk] if cut.waits]
+        for cut in left:
+            ready, cut.waits = cut.waits == "lane", None
+            self._waiting[cut.model.name] -= 1
+            if ready:
+                self._close_lines(cut)
+        return left
 
     def schedule(self, now: float) -> Schedule:
-        """Take the next batch: one model version, one row or more of each chunk, `max_batch` rows at most."""
+        """Take the next batch: chunks of one lane, within the model's limits."""
         schedule = Schedule()
-        while self._lanes and not schedule.chunks:
-            lane = min(self._lanes, key=lambda lane: self._lanes[lane][0].arrived)
-            self._take(lane, now, schedule)
+        for model in sorted(self._lanes, key=self._used.__getitem__):
+            while not schedule.chunks and (lane := self._first(model, now, schedule)):
+                self._take(model, lane, now, schedule)
+            if schedule.chunks:
+                break
         return schedule
 
-    def finish(self, chunks: Iterable[Chunk]) -> None:
-        """Make the next chunk of each sequence ready."""
+    def finish(self, chunks: Sequence[Chunk], seconds: float = 0.0, followers: Iterable[Chunk] = ()) -> None:
+        """Make the next chunk of each sequence ready; a follower takes its turn in place of one that waits.
+
+        Args:
+            chunks: what was scheduled together.
+            seconds: how long the runtime took.
+            followers: chunks that go on with a sequence of theirs.
+        """
+        if chunks:
+            self._used[chunks[0].model] += seconds
+        continued = {(chunk.scope, chunk.ids[0]): chunk for chunk in followers}
         for chunk in chunks:
-            self._cancelled.discard(chunk)
-            if chunk.key is None:
-                continue
-            line = self._lines[chunk.key]
-            if line:
-                self._make_ready(line.popleft())
-            else:
-                del self._lines[chunk.key]
-                self._starts.pop(chunk.key, None)
+            self._close_lines(chunk, continued)
 
-    def holds(self, key: SessionKey) -> bool:
+    def holds(self, scope: Scope, sequence: SequenceId) -> bool:
         """Whether a chunk of the sequence waits or is in flight."""
-        return key in self._lines
+        return scope in self._lines and sequence in self._lines[scope].busy
 
-    def starting(self, key: SessionKey) -> ModelKey | None:
+    def starting(self, scope: Scope, sequence: SequenceId) -> ModelKey | None:
         """The version of the last start of the sequence among the chunks that it has had without a pause."""
-        return self._starts.get(key)
+        line = self._lines[scope].waiting.get(sequence) if scope in self._lines else None
+        return None if line is None else line.starting
 
     def waiting(self, model: str) -> int:
         """How many chunks of the model wait."""
         return self._waiting[model]
 
+    def needs(self, model: ModelKey) -> bool:
+        """Whether a chunk of the version waits."""
+        ready = (entry[2] for lane in self._lanes.get(model, {}).values() for entry in lane)
+        lined = (chunk for lines in self._lines.values() for line in lines.waiting.values() for chunk in line.chunks)
+        return any(chunk.waits and chunk.model == model for waiting in (ready, lined) for chunk in waiting)
+
+    def oldest(self, model: str) -> float | None:
+        """When the first to arrive of the model's chunks in lanes did; None where there is none. From any thread."""
+        lanes = [lane for key, lanes in list(self._lanes.items()) if key.name == model for lane in list(lanes.values())]
+        return min((entry[2].arrived for lane in lanes for entry in list(lane) if entry[2].waits), default=None)
+
     def __len__(self) -> int:
         return self._waiting.total()
 
+    def _check_room(self, chunk: Chunk) -> None:
+        name = chunk.model.name
+        limits = self._limits(name)
+        if self._waiting[name] >= limits.max_queue or 0 < self._max_queue <= len(self):
+            raise QueueFull(f"{self._waiting[name]} requests for model '{name}' wait already; try again later")
+        if limits.max_queue_seconds and (oldest := self.oldest(name)) is not None:
+            age = chunk.arrived - oldest
+            if age > limits.max_queue_seconds:
+                raise QueueFull(f"requests for model '{name}' have waited {age:.3g} s already; try again later")
+
+    def _due(self, chunk: Chunk) -> float:
+        turn = max(chunk.arrived, self._turns.get(chunk.client, 0.0))
+        if chunk.client not in self._turns and len(self._turns) >= CLIENTS:
+            self._turns = {client: turn for client, turn in self._turns.items() if turn > chunk.arrived}
+        self._turns[chunk.client] = turn + STEP_SECONDS * chunk.rows * chunk.time
+        return turn + min(chunk.deadline - chunk.arrived, PATIENCE_SECONDS) + chunk.priority * PATIENCE_SECONDS
+
+    def _divide(self, lines: Lines, chunk: Chunk) -> None:
+        """Let the rows of idle sequences run together, each of the others when its sequence is free."""
+        busy = np.array([sequence in lines.busy for sequence in chunk.ids])
+        if not busy.all():
+            free = chunk.cut_out(np.flatnonzero(~busy))
+            chunk.cuts.append(free)
+            self._open_lines(lines, free)
+            self._make_ready(free)
+        for row in np.flatnonzero(busy):
+            single = chunk.cut_out(np.array([row]))
+            chunk.cuts.append(single)
+            self._line_up(lines, single)
+
+    def _open_lines(self, lines: Lines, chunk: Chunk) -> None:
+        lines.busy.update(chunk.ids)
+        if chunk.starts:
+            for sequence, start in zip(chunk.ids, chunk.start.tolist(), strict=False):
+                if start:
+                    lines.waiting[sequence] = Line(starting=chunk.model)
+
+    def _line_up(self, lines: Lines, chunk: Chunk) -> None:
+        line = lines.waiting.setdefault(chunk.ids[0], Line())
+        if chunk.starts:
+            line.starting = chunk.model
+        line.chunks.append(chunk)
+        chunk.waits = "line"
+        self._waiting[chunk.model.name] += 1
+
+    def _close_lines(self, chunk: Chunk, followers: Followers = NO_FOLLOWERS) -> None:
+        lines = self._lines[chunk.scope]
+        if not followers and (not lines.waiting or lines.waiting.keys().isdisjoint(chunk.ids)):
+            lines.busy.difference_update(chunk.ids)
+            return
+        for sequence in chunk.ids:
+            line = lines.waiting.get(sequence)
+            if follower := followers.get((chunk.scope, sequence)):
+                follower.due = self._due(follower)
+                self._make_ready(follower)
+            elif line is None or not self._advance(line):
+                lines.busy.discard(sequence)
+                lines.waiting.pop(sequence, None)
+
+    def _advance(self, line: Line) -> bool:
+        """Make the next chunk of a line ready; false where none is left."""
+        while line.chunks:
+            following = line.chunks.popleft()
+            if following.waits:
+                self._waiting[following.model.name] -= 1
+                self._make_ready(following)
+                return True
+        return False
+
     def _make_ready(self, chunk: Chunk) -> None:
-        lane = (chunk.model, chunk.time.bit_length())
-        self._lanes.setdefault(lane, deque()).append(chunk)
+        model = chunk.model
+        lanes = self._lanes.get(model)
+        if lanes is None:
+            # A model that was idle gets no credit for it.
+            least = min((self._used[active] for active in self._lanes), default=0.0)
+            self._used[model] = max(self._used.get(model, 0.0), least)
+            lanes = self._lanes[model] = {}
+        chunk.waits = "lane"
+        self._waiting[model.name] += 1
+        heapq.heappush(lanes.setdefault((chunk.part, chunk.size), []), (chunk.due, next(self._serial), chunk))
 
-    def _take(self, lane: Lane, now: float, schedule: Schedule) -> None:
+    def _first(self, model: ModelKey, now: float, schedule: Schedule) -> LaneKey | None:
+        """The lane whose first chunk is due first, of those that are full or have waited to fill."""
+        lanes, limits = self._lanes.get(model, {}), self._limits(model.name)
+        if limits.queue_delay_seconds:
+            ripe = {key: _ripe(lane, limits) for key, lane in lanes.items()}
+            schedule.again = min((moment for moment in ripe.values() if moment > now), default=schedule.again)
+            lanes = {key: lane for key, lane in lanes.items() if ripe[key] <= now}
+        return min(lanes, key=lambda key: lanes[key][0][:2], default=None)
+
+    def _take(self, model: ModelKey, key: LaneKey, now: float, schedule: Schedule) -> None:
         """Fill the batch from one lane; chunks that are no longer wanted leave, and their sequences go on."""
-        room = self._max_batch
-        while ready := self._lanes.get(lane):
-            chunk = ready[0]
-            cancelled, overdue = chunk in self._cancelled, chunk.deadline < now
-            if schedule.chunks and chunk.rows > room and not (cancelled or overdue):
-                return
-            self._pop(lane)
-            if cancelled or overdue:
-                schedule.overdue.extend([] if cancelled else [chunk])
-                self.finish([chunk])
-            else:
+        lanes, limits = self._lanes[model], self._limits(model.name)
+        lane, rows, longest = lanes[key], 0, 1
+        while lane:
+            chunk = lane[0][2]
+            if chunk.waits and chunk.deadline >= now:
+                rows, longest = rows + chunk.rows, max(longest, chunk.time)
+                if schedule.chunks and (rows > limits.max_batch or rows * longest > limits.max_steps):
+                    return
                 schedule.chunks.append(chunk)
-                room -= chunk.rows
+            elif chunk.waits:
+                schedule.overdue.append(chunk)
+            heapq.heappop(lane)
+            self._pop(chunk, overdue=chunk.deadline < now)
+        del lanes[key]
+        if not lanes:
+            del self._lanes[model]
 
-    def _pop(self, lane: Lane) -> None:
-        chunk = self._lanes[lane].popleft()
+    def _pop(self, chunk: Chunk, *, overdue: bool) -> None:
+        if chunk.waits is None:
+            return
+        chunk.waits = None
         self._waiting[chunk.model.name] -= 1
-        if not self._lanes[lane]:
-            del self._lanes[lane]
+        if overdue:
+            self._close_lines(chunk)
+
+
+def _ripe(lane: Lane, limits: Limits) -> float:
+    """When the lane may run though it is not full; at once where it is."""
+    waiting = [entry[2] for entry in lane if entry[2].waits]
+    if sum(chunk.rows for chunk in waiting) >= limits.max_batch:
+        return -math.inf
+    return min((chunk.arrived for chunk in waiting), default=-math.inf) + limits.queue_delay_seconds

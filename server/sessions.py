@@ -2,41 +2,32 @@
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import final
 
+import numpy as np
 from typing_extensions import override
 
-from server.catalogue import Catalogue, ServedModel
+from server.catalogue import Catalogue, ServedModel, State
 from server.engine import Engine
-from server.errors import SequenceGone, VersionMismatch
+from server.errors import RecurError
+from server.exactly_once import Ended
+from server.judge import Judge
 from server.metrics import Metrics
-from server.types import Chunk, ModelKey, SessionKey, Turn, Turns
-
-REMEMBERED = 10_000
-
-
-@dataclass(slots=True)
-class Session:
-    """The record of a live sequence."""
-
-    model: ModelKey
-    slot: int
-    position: int
-    used: float
+from server.past import Past
+from server.room import Room
+from server.roster import Rosters
+from server.turn import Turn, Turns
+from server.types import UNNUMBERED, Chunk, ModelKey, Scope, SequenceId, Slots
+from server.watch import Watches
 
 
 @final
 class Sessions(Turns):
-    """Every live sequence, the longest unused first.
+    """Every live sequence, and what is remembered of others.
 
     What a request means is decided when its turn comes, not when it arrives: then all earlier requests of its
     sequence have been committed or refused.
-
-    Args:
-        idle_seconds: a sequence without a request for so long is ended; monotonic clock.
     """
 
     def __init__(
@@ -44,119 +35,187 @@ class Sessions(Turns):
         engine: Engine,
         catalogue: Catalogue,
         metrics: Metrics,
+        room: Room,
         *,
-        idle_seconds: float,
+        admission: Callable[[bool], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._catalogue = catalogue
         self._metrics = metrics
-        self._idle_seconds = idle_seconds
+        self._room = room
+        self._admission = admission
+        self._admits = True
         self._clock = clock
-        self._live: OrderedDict[SessionKey, Session] = OrderedDict()
-        self._gone: OrderedDict[SessionKey, str] = OrderedDict()
+        self.watches = Watches()
+        self._rosters = Rosters()
+        self._past = Past()
+        self._judge = Judge(catalogue, self._rosters, self._past, room, clock=clock)
 
     def __len__(self) -> int:
-        return len(self._live)
+        return len(self._rosters)
 
-    def route(self, name: str, version: str, key: SessionKey | None, *, start: bool) -> ServedModel:
-        """Find the version for a request: its own, its sequence's, or the newest."""
-        own = None if key is None or version or start else self._own_version(key)
-        return self._catalogue.find(name, version) if own is None else self._catalogue[own]
+    def live(self, key: ModelKey) -> int:
+        """Count what still needs a version: its live sequences, and its requests that wait or run."""
+        return self._rosters.count(key) + self._engine.needs(key)
+
+    def route(
+        self, name: str, version: str, scope: Scope, sequence: SequenceId | None, *, start: bool, numbered: bool
+    ) -> ServedModel:
+        """Find the version for a request: the one it names, its sequence's own, or the newest.
+
+        A numbered start may be one that comes again: it too is for the version on which its sequence lives or ended.
+
+        Raises:
+            ModelMissing: there is no such version.
+            ModelNotReady: it does not serve, or takes nothing new.
+        """
+        if sequence is None or (start and not numbered):
+            return self._catalogue.find(name, version, new=sequence is not None)
+        found = self._catalogue.find(name, version, new=False)
+        settled = self._rosters.alone(found.key) and not start
+        own = None if settled else self._own_version(scope, sequence, start=start)
+        if start and own is None:
+            return self._catalogue.find(name, version)
+        return found if version or own is None else self._catalogue[own]
+
+    def check_open(self, model: ServedModel) -> None:
+        """Raise ModelNotReady if a version takes nothing new."""
+        self._catalogue.find(model.key.name, str(model.key.version))
+
+    def settled(self, model: ServedModel) -> bool:
+        """Whether rows for many sequences are all for this version: no other has any, and it takes new ones."""
+        return self._rosters.alone(model.key) and self._catalogue.state(model.key) is State.SERVING
+
+    def routes(
+        self, model: ServedModel, chunk: Chunk, rows: Slots, *, named: bool
+    ) -> tuple[list[tuple[ServedModel, Slots]], dict[int, RecurError]]:
+        """Find the versions for rows of a request for many sequences, and the rows that may not begin.
+
+        Args:
+            model: the version for sequences that have none.
+            chunk: the request.
+            rows: those to find versions for.
+            named: whether the request names the version, for all its rows.
+        """
+        routed: dict[ModelKey, list[int]] = {}
+        refused: dict[int, RecurError] = {}
+        for row in rows.tolist():
+            begins = bool(chunk.start[row])
+            own = None
+            if not begins or chunk.steps[row] != UNNUMBERED:
+                own = self._own_version(chunk.scope, chunk.ids[row], start=begins)
+            try:
+                if begins and own is None:
+                    self.check_open(model)
+                routed.setdefault(model.key if named else own or model.key, []).append(row)
+            except RecurError as error:
+                refused[row] = error
+        return [(self._catalogue[key], np.array(found, np.intp)) for key, found in routed.items()], refused
 
     def submit(self, chunk: Chunk) -> None:
-        """Queue a chunk behind the earlier ones of its sequence."""
+        """Queue a chunk behind the earlier ones of its sequences; raises QueueFull."""
         self._engine.submit(chunk)
+        # A start that waits is looked for on its own version, were another published meanwhile.
+        self._rosters.of(chunk.model)
 
     def cancel(self, chunk: Chunk) -> None:
         """Drop a chunk that nobody waits for, if it has not begun."""
         self._engine.cancel(chunk)
 
     @override
-    def begin(self, chunk: Chunk) -> Turn:
-        if chunk.key is None:
-            return Turn(chunk, self._catalogue[chunk.model].store.allocate(chunk.rows), fresh=True)
-        session = self._live.get(chunk.key)
-        if session is not None and session.model == chunk.model:
-            return Turn(chunk, (session.slot,), fresh=chunk.start)
-        if not chunk.start:
-            raise self._refusal(chunk, chunk.key, session)
-        return Turn(chunk, self._catalogue[chunk.model].store.allocate(1), fresh=True)
+    def begin(self, chunks: Sequence[Chunk]) -> Turn:
+        return self._judge.begin(chunks)
 
     @override
-    def commit(self, turn: Turn) -> int:
-        chunk = turn.chunk
-        if chunk.key is None:
-            self._release(turn)
-            return chunk.time
-        session = self._live.get(chunk.key)
-        if session is None or session.slot != turn.slots[0] or session.model != chunk.model:
-            session = self._replace(chunk.key, session, Session(chunk.model, turn.slots[0], 0, 0.0))
-        session.position = chunk.lengths[0] + (0 if turn.fresh else session.position)
-        session.used = self._clock()
-        self._live.move_to_end(chunk.key)
-        if chunk.end:
-            self._forget(chunk.key, "has ended")
-        return session.position
-
-    @override
-    def abort(self, turn: Turn) -> None:
-        session = None if turn.chunk.key is None else self._live.get(turn.chunk.key)
-        if session is None or session.slot != turn.slots[0] or session.model != turn.chunk.model:
-            self._release(turn)
+    def commit(self, turn: Turn) -> None:
+        model, now = self._catalogue[turn.model], self._clock()
+        for chunk in turn.chunks:
+            if chunk.ids:
+                self.watches.follow(chunk.watch, chunk.scope, chunk.ids)
+        if turn.plain and not turn.errors:
+            model.store.records.used[turn.slots] = now
+            return
+        for row in turn.created:
+            if row in turn.errors:
+                model.store.release([turn.slots.item(row)])
+            else:
+                self._enter(turn, row)
+        kept = turn.slots >= 0
+        kept[list(turn.errors)] = False
+        model.store.records.used[turn.slots[kept]] = now
+        ending = turn.end & kept
+        for row in np.flatnonzero(ending).tolist():
+            self._end(turn.model, *turn.owner(row), "has ended")
+            self.watches.leave(*turn.owner(row))
+        if turn.created or ending.any():
+            self._announce()
 
     async def reap(self) -> None:
-        """End idle sequences until cancelled, each at most a tenth of the idle time late."""
+        """End idle sequences and give memory back until cancelled; each at most a second late."""
         while True:
-            await asyncio.sleep(min(1.0, self._idle_seconds / 10))
+            await asyncio.sleep(1.0)
             self.expire()
 
     def expire(self) -> int:
         """End the sequences that were idle too long; returns how many."""
         now, count = self._clock(), 0
-        while self._live:
-            key, session = next(iter(self._live.items()))
-            if session.used + self._idle_seconds > now:
-                break
-            if self._engine.holds(key):
-                session.used = now
-                self._live.move_to_end(key)
-                continue
-            self._metrics.expired(session.model)
-            self._forget(key, f"expired after {self._idle_seconds:g} s without a request")
-            count += 1
+        for key, roster in self._rosters.items():
+            seconds, records = self._room.limits(key.name).idle_seconds, self._catalogue[key].store.records
+            for slot in records.idle_since(now - seconds).tolist():
+                scope, sequence = roster.who(slot)
+                if self._engine.holds(scope, sequence):
+                    records.used[slot] = now
+                    continue
+                self._metrics.expired(key)
+                self._end(key, scope, sequence, f"expired after {seconds:g} s without a request")
+                self.watches.tell(scope, sequence, "expired")
+                count += 1
+            self._catalogue[key].store.trim()
+        self._announce()
         return count
 
-    def _own_version(self, key: SessionKey) -> ModelKey | None:
-        """The version that the sequence will be on when the requests before this one are done."""
-        session = self._live.get(key)
-        return self._engine.starting(key) or (session.model if session is not None else None)
+    def end_all(self, key: ModelKey, how: str) -> None:
+        """End every sequence of a version that is about to go."""
+        for scope, sequence in self._rosters.of(key).everyone():
+            self._end(key, scope, sequence, how)
+            self.watches.tell(scope, sequence, "model_gone")
+        self._rosters.drop(key)
+        self._announce()
 
-    def _replace(self, key: SessionKey, old: Session | None, new: Session) -> Session:
-        """Let a sequence begin anew, on another version perhaps."""
-        if old is not None:
-            self._catalogue[old.model].store.release([old.slot])
-        self._live[key] = new
-        self._gone.pop(key, None)
-        return new
+    def _announce(self) -> None:
+        """Tell when new sequences begin to be refused, and when they are admitted again."""
+        admits = self._room.admits()
+        if admits != self._admits:
+            self._admits = admits
+            self._admission(admits)
 
-    def _forget(self, key: SessionKey, how: str) -> None:
-        session = self._live.pop(key)
-        self._catalogue[session.model].store.release([session.slot])
-        self._gone[key] = how
-        self._gone.move_to_end(key)
-        if len(self._gone) > REMEMBERED:
-            self._gone.popitem(last=False)
+    def _own_version(self, scope: Scope, sequence: SequenceId, *, start: bool) -> ModelKey | None:
+        """The version that the sequence will be on when the requests before this one are done, or ended on."""
+        if own := self._engine.starting(scope, sequence) or self._rosters.version(scope, sequence):
+            return own
+        ended = self._past.version(scope, sequence, self._clock(), start=start)
+        return ended if ended and ended in self._rosters else None
 
-    def _release(self, turn: Turn) -> None:
-        self._catalogue[turn.chunk.model].store.release(turn.slots)
+    def _enter(self, turn: Turn, row: int) -> None:
+        """Let a created sequence live; one that lived on another version begins anew on this."""
+        scope, sequence = turn.owner(row)
+        if (old := self._rosters.version(scope, sequence)) is not None:
+            self._release(old, scope, sequence)
+        self._rosters.of(turn.model).enter(scope, sequence, turn.slots.item(row))
+        self._past.forget(scope, sequence)
 
-    def _refusal(self, chunk: Chunk, key: SessionKey, session: Session | None) -> SequenceGone | VersionMismatch:
-        named = f"sequence {key.sequence_id!r} of model '{key.model}'"
-        if session is not None:
-            return VersionMismatch(
-                f"{named} runs on version {session.model.version}, the request is for version {chunk.model.version}; "
-                "leave the version out"
-            )
-        how = self._gone.get(key, "is unknown here: never begun, or gone for long")
-        return SequenceGone(f"{named} {how}; begin it with sequence_start")
+    def _end(self, key: ModelKey, scope: Scope, sequence: SequenceId, how: str) -> None:
+        """Let a sequence go; what it was answered last is remembered if its steps were counted."""
+        store, slot, now = self._catalogue[key].store, self._rosters.of(key).of(scope)[sequence], self._clock()
+        ended = Ended(how, now, key)
+        if (record := store.records[slot]).length != UNNUMBERED:
+            until = now + self._room.limits(key.name).ended_retention_seconds
+            ended = Ended(how, until, key, record, store.recall(slot))
+        self._past.add(scope, sequence, ended)
+        self._release(key, scope, sequence)
+
+    def _release(self, key: ModelKey, scope: Scope, sequence: SequenceId) -> None:
+        store, slot = self._catalogue[key].store, self._rosters.of(key).leave(scope, sequence)
+        store.records.used[slot] = 0.0
+        store.release([slot])

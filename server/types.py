@@ -1,12 +1,12 @@
 """The plain values that pass between the server's layers.
 
 Those made for every request are named tuples and msgspec's structs: a dataclass costs more to build than a row to run.
+What a batch has a row of is an array, so that the bookkeeping of many rows costs little more than that of one.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, final
 
 import msgspec
 import numpy as np
@@ -16,7 +16,19 @@ from server.errors import RecurError
 
 Array = NDArray[np.generic]
 Arrays = Mapping[str, Array]
+Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Slots = NDArray[np.intp]
+Words = NDArray[np.uint64]
 SequenceId = int | str
+
+# A step number of a request that does not count its steps; a slot of a row whose state is not kept.
+UNNUMBERED = -1
+NOWHERE = -1
+
+Part = Literal["run", "start", "peek"]
+# What may befall a sequence unasked.
+Event = Literal["expired", "fenced", "model_gone"]
 
 
 class ModelKey(NamedTuple):
@@ -26,83 +38,206 @@ class ModelKey(NamedTuple):
     version: int
 
 
-class SessionKey(NamedTuple):
-    """A client's sequence; the integer 5 and the string "5" are two sequences.
+class Scope(NamedTuple):
+    """Within it a sequence's id is its name: the integer 5 and the string "5" are two sequences.
 
     The version is not part of it: a sequence stays the same one when a newer version is published.
     """
 
     tenant: str
     model: str
-    sequence_id: SequenceId
+
+
+@final
+class Watch:
+    """One stream: how to tell it, whether it wants to be told, and the sequences that it spoke of last."""
+
+    def __init__(self, notify: Callable[[Scope, SequenceId, Event], None]) -> None:
+        self.notify = notify
+        self.keys: set[tuple[Scope, SequenceId]] = set()
+        self._wants: bool | None = None
+
+    def wants(self, *, said: bool) -> bool:
+        """Note what a request says; the stream's first is what counts."""
+        if self._wants is None:
+            self._wants = said
+        return self._wants
 
 
 class Answer(msgspec.Struct, frozen=True, eq=False):
-    """What a chunk gave: outputs `[rows, time, …]`, and the steps its sequence has had."""
+    """What the rows of a chunk gave.
+
+    Attributes:
+        outputs: by name, `[rows, time, …]`; zeros in a row with an error.
+        positions: steps that each row's sequence has had, `[rows]`.
+        replayed: the rows whose stored answer is given again, `[rows]`; None for none.
+        errors: by row; empty where all is well.
+    """
 
     outputs: Arrays
-    position: int
+    positions: Ints
+    replayed: Flags | None = None
+    errors: Mapping[int, RecurError] = {}
 
 
-class Chunk(msgspec.Struct, frozen=True, eq=False):
-    """What one request asks: the next steps of one sequence, or whole sequences that are not kept.
+class Chunk(msgspec.Struct, eq=False, kw_only=True):
+    """Rows of one request that run together: the next steps of sequences, or whole sequences that are not kept.
 
     Attributes:
         model: the version to run on.
-        key: the sequence, or None where nothing is kept.
-        inputs: by name, `[rows, time, …]`.
-        lengths: valid steps of each row, 1..time.
-        start: begin the sequence at the initial state.
-        end: forget the sequence afterwards.
-        done: called once, on the event loop, with the answer or the error.
+        scope: whose sequences.
+        ids: the sequence of each row, each once; empty where nothing is kept.
+        inputs: by name, `[rows, time or more, …]`, or `[rows, …]` for one that the model takes once a chunk.
+        lengths: valid steps of each row, 1..time, `[rows]`; 0 where the model's start graph alone runs.
+        start, end: begin the sequence at the initial state; forget it afterwards, `[rows]`.
+        steps: steps done before, as the client counts them, `[rows]`; UNNUMBERED where it does not.
+        lives: which life of its id a row means, `[rows]`; 0 where the client does not say.
+        size: chunks of one size may run together.
+        part: which of the model's graphs runs.
+        done: called on the event loop, once for every row of the request, with the answer to the chunk's rows; a chunk
+            that it returns goes on with the same sequences, before all that wait.
+        place: where the chunk's rows stand in the request, `[rows]`; None for a whole request.
+        watch: the stream to tell what befalls the sequences later.
+        client: who asks; the turns of one client are spread over those of others.
+        priority: 0 is the most urgent.
         arrived: monotonic seconds.
         deadline: monotonic seconds after which the chunk must not start.
+        due: when the scheduler means it to run, at the latest.
+        plain: every row goes on with a live sequence, its steps not counted by the client, and nothing else.
+        starts: whether any row starts.
+        waits: in its lane for its turn, or in the line of its sequence for the chunk before it.
+        cuts: the chunks that took its place, where its rows could not all run together.
     """
 
     model: ModelKey
-    key: SessionKey | None
+    scope: Scope
+    ids: Sequence[SequenceId]
     inputs: Arrays
-    lengths: Sequence[int]
+    lengths: Ints
     time: int
-    start: bool
-    end: bool
-    done: Callable[[Answer | RecurError], None]
-    arrived: float
+    start: Flags
+    end: Flags
+    steps: Ints
+    lives: Words
+    done: "Done"
+    size: int = 1
+    part: Part = "run"
+    place: Ints | None = None
+    watch: Watch | None = None
+    client: int = 0
+    priority: int = 0
+    arrived: float = 0.0
     deadline: float = math.inf
+    due: float = 0.0
+    plain: bool = False
+    starts: bool = False
+    waits: Literal["lane", "line"] | None = None
+    cuts: "list[Chunk]" = []
 
     @property
     def rows(self) -> int:
         """How many rows of a batch the chunk takes."""
         return len(self.lengths)
 
+    def cut_out(self, rows: Ints) -> "Chunk":
+        """Make a chunk of some of the rows, whose time is that of the longest of them."""
+        lengths = self.lengths[rows]
+        return msgspec.structs.replace(
+            self,
+            ids=[self.ids[row] for row in rows.tolist()] if self.ids else (),
+            inputs={name: array[rows] for name, array in self.inputs.items()},
+            lengths=lengths,
+            time=int(lengths.max()),
+            start=(start := self.start[rows]),
+            starts=bool(start.any()),
+            end=self.end[rows],
+            steps=self.steps[rows],
+            lives=self.lives[rows],
+            place=rows if self.place is None else self.place[rows],
+            cuts=[],
+        )
 
-class Turn(msgspec.Struct, frozen=True, eq=False):
-    """A chunk whose turn has come: the slots of its rows' states, and whether they begin anew."""
 
-    chunk: Chunk
-    slots: Sequence[int]
-    fresh: bool
+Done = Callable[[Chunk, Answer], "Chunk | None"]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Stored(NamedTuple):
+    """The last answer to a sequence, kept for a request that comes again.
+
+    Attributes:
+        outputs: by name, `[length, …]`, or `[…]` for one without a time axis.
+        position: steps that the sequence had then.
+        length: steps of the request.
+    """
+
+    outputs: Arrays
+    position: int
+    length: int
+
+
+class Record(NamedTuple):
+    """Where a sequence stands.
+
+    Attributes:
+        position: steps done.
+        length: steps of its last request, UNNUMBERED if that request did not count them.
+        digest: of that request's inputs.
+        life: which life of its id this is; 0 where the client did not say.
+    """
+
+    position: int
+    length: int
+    digest: int
+    life: int
+
+
+class Batch(NamedTuple):
     """Rows of many sequences, run together.
 
     Attributes:
-        slots: where each row's state lives, `[rows]`.
+        slots: where each row's state lives, `[rows]`; NOWHERE for rows that are not kept.
         fresh: the rows that begin at the initial state, `[rows]`.
-        inputs: by name, `[rows, time, …]`, zeros after a row's length.
+        inputs: by name, `[rows, time, …]`, zeros after a row's length, or `[rows, …]`.
         lengths: valid steps of each row, `[rows]`.
+        positions: steps done after the batch, `[rows]`.
+        numbered: the rows whose answer is kept for a request that comes again, `[rows]`; None for none.
+        digests: of the inputs of those rows, `[rows]`.
+        lives: which life of its id each row is, `[rows]`.
+        part: which graph runs.
+        whole: every row is of a sequence that was there before.
+        time: of the longest chunk.
     """
 
-    slots: NDArray[np.intp]
-    fresh: NDArray[np.bool_]
+    slots: Slots
+    fresh: Flags
     inputs: Arrays
-    lengths: NDArray[np.int64]
+    lengths: Ints
+    positions: Ints
+    numbered: Flags | None
+    digests: Words
+    lives: Words
+    part: Part = "run"
+    whole: bool = False
+    time: int = 1
+
+    def of(self, rows: Slots) -> "Batch":
+        """Give some of the rows."""
+        return Batch(
+            self.slots[rows],
+            self.fresh[rows],
+            {name: array[rows] for name, array in self.inputs.items()},
+            self.lengths[rows],
+            self.positions[rows],
+            None if self.numbered is None else self.numbered[rows],
+            self.digests[rows],
+            self.lives[rows],
+            self.part,
+            self.whole,
+            self.time,
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
+class BatchResult(NamedTuple):
     """What a batch gave, committed already.
 
     Attributes:
@@ -112,21 +247,5 @@ class BatchResult:
     """
 
     outputs: Arrays
-    finite: NDArray[np.bool_] | None
+    finite: Flags | None
     seconds: Mapping[str, float]
-
-
-class Turns(Protocol):
-    """Whoever keeps the sequences: asked when a chunk's turn comes, told how it went."""
-
-    def begin(self, chunk: Chunk) -> Turn:
-        """Give the chunk its slots, or raise the RecurError that answers it."""
-        ...
-
-    def commit(self, turn: Turn) -> int:
-        """Record that the turn's steps were done; returns the sequence's position."""
-        ...
-
-    def abort(self, turn: Turn) -> None:
-        """Leave the sequence as it was before its turn."""
-        ...

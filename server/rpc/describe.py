@@ -1,7 +1,8 @@
 """What clients may ask about models: metadata, configuration, statistics, the index."""
 
 from models.tensors import Shape
-from server.catalogue import Catalogue, ServedModel
+from server.catalogue import Catalogue, ServedModel, State
+from server.limits import Limits
 from server.metrics import Metrics
 from server.pb import grpc_service_pb2 as pb
 from server.types import ModelKey
@@ -9,6 +10,14 @@ from server.types import ModelKey
 PLATFORM = "onnxruntime_onnx"
 BACKEND = "onnxruntime"
 ANY_SIZE = -1
+# The states as the protocol's clients know them.
+STATES = {
+    State.LOADING: "LOADING",
+    State.SERVING: "READY",
+    State.RETIRING: "UNLOADING",
+    State.REFUSED: "UNAVAILABLE",
+    State.UNLOADED: "UNAVAILABLE",
+}
 
 
 def metadata(model: ServedModel, versions: list[int]) -> pb.ModelMetadataResponse:
@@ -24,14 +33,14 @@ def metadata(model: ServedModel, versions: list[int]) -> pb.ModelMetadataRespons
     )
 
 
-def config(model: ServedModel, *, max_batch: int, idle_seconds: float) -> pb.ModelConfigResponse:
+def config(model: ServedModel, limits: Limits) -> pb.ModelConfigResponse:
     """Write the configuration that clients look for: sequences, the batch's limit, parameters."""
     manifest = model.manifest
     written = pb.ModelConfig(
         name=model.key.name,
         platform=PLATFORM,
         backend=BACKEND,
-        max_batch_size=max_batch,
+        max_batch_size=limits.max_batch,
         input=[pb.ModelInput(name=t.name, data_type=f"TYPE_{t.dtype}", dims=_dims(t.shape)) for t in manifest.inputs],
         output=[
             pb.ModelOutput(name=t.name, data_type=f"TYPE_{t.dtype}", dims=_dims(t.shape)) for t in manifest.outputs
@@ -39,8 +48,8 @@ def config(model: ServedModel, *, max_batch: int, idle_seconds: float) -> pb.Mod
         parameters={name: pb.ModelParameter(string_value=value) for name, value in model.parameters.items()},
     )
     batching = written.sequence_batching
-    batching.max_sequence_idle_microseconds = round(idle_seconds * 1e6)
-    batching.oldest.max_candidate_sequences = max_batch
+    batching.max_sequence_idle_microseconds = round(limits.idle_seconds * 1e6)
+    batching.oldest.max_candidate_sequences = limits.max_batch
     return pb.ModelConfigResponse(config=written)
 
 
@@ -70,13 +79,15 @@ def statistics(key: ModelKey, metrics: Metrics) -> pb.ModelStatistics:
 def index(catalogue: Catalogue, *, ready_only: bool) -> pb.RepositoryIndexResponse:
     """List the versions with their states."""
     entry = pb.RepositoryIndexResponse.ModelIndex
-    entries = {model.key: ("READY", "") for model in catalogue.served()}
-    if not ready_only:
-        entries |= {key: ("UNAVAILABLE", reason) for key, reason in catalogue.refused().items()}
+    standings = [
+        (key, standing)
+        for key, standing in catalogue.standings().items()
+        if not ready_only or standing.state is State.SERVING
+    ]
     return pb.RepositoryIndexResponse(
         models=[
-            entry(name=key.name, version=str(key.version), state=state, reason=reason)
-            for key, (state, reason) in sorted(entries.items())
+            entry(name=key.name, version=str(key.version), state=STATES[standing.state], reason=standing.reason)
+            for key, standing in standings
         ]
     )
 

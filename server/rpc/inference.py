@@ -1,17 +1,21 @@
 """The service of the Open Inference Protocol: one method for each of the .proto that Recur serves."""
 
 import asyncio
+from collections.abc import Callable
 from typing import final
 
 import grpc
 
 from server import __version__
 from server.catalogue import Catalogue
+from server.control import Control
 from server.errors import Draining, ModelMissing, ModelNotReady, RecurError
+from server.limits import Limits
 from server.metrics import Metrics
 from server.pb import grpc_service_pb2 as pb
 from server.rpc.describe import config, index, metadata, statistics
-from server.rpc.inbox import Fill, Inbox
+from server.rpc.inbox import Inbox
+from server.rpc.repository import check_load, check_unload
 from server.rpc.status import abort
 from server.rpc.stream import Context, Stream
 
@@ -23,13 +27,18 @@ class InferenceService:
     """What it answers is in the catalogue and comes from the inbox; it keeps nothing itself."""
 
     def __init__(
-        self, inbox: Inbox, catalogue: Catalogue, metrics: Metrics, *, max_batch: int, idle_seconds: float
+        self,
+        inbox: Inbox,
+        catalogue: Catalogue,
+        metrics: Metrics,
+        control: Control,
+        limits: Callable[[str], Limits],
     ) -> None:
         self._inbox = inbox
         self._catalogue = catalogue
         self._metrics = metrics
-        self._max_batch = max_batch
-        self._idle_seconds = idle_seconds
+        self._control = control
+        self._limits = limits
         self.draining = asyncio.Event()
 
     async def ServerLive(self, _: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
@@ -41,7 +50,7 @@ class InferenceService:
         return pb.ServerReadyResponse(ready=not self.draining.is_set())
 
     async def ModelReady(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
-        """Answer whether a version serves; one that is not there does not."""
+        """Answer whether a version takes new sequences; one that is not there does not."""
         try:
             self._catalogue.find(request.name, request.version)
         except (ModelMissing, ModelNotReady):
@@ -54,44 +63,56 @@ class InferenceService:
 
     async def ModelMetadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
         """Tell what the model takes and gives."""
-        model = self._catalogue.find(request.name, request.version)
+        model = self._catalogue.find(request.name, request.version, new=False)
         versions = [served.key.version for served in self._catalogue.served() if served.key.name == request.name]
         return metadata(model, versions)
 
     async def ModelConfig(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
         """Tell how the model is served, and its vocabulary, labels, digest and batch invariance."""
-        model = self._catalogue.find(request.name, request.version)
-        return config(model, max_batch=self._max_batch, idle_seconds=self._idle_seconds)
+        model = self._catalogue.find(request.name, request.version, new=False)
+        return config(model, self._limits(model.key.name))
 
     async def ModelStatistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
         """Tell counts and times since the start, of one version or of all."""
-        found = [self._catalogue.find(request.name, request.version)] if request.name else self._catalogue.served()
+        named = (request.name, request.version)
+        found = [self._catalogue.find(*named, new=False)] if request.name else self._catalogue.loaded()
         return pb.ModelStatisticsResponse(model_stats=[statistics(model.key, self._metrics) for model in found])
 
     async def RepositoryIndex(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
         """List the versions, with the reason where one does not serve."""
         return index(self._catalogue, ready_only=request.ready)
 
-    async def ModelInfer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
-        """Answer one request; a client that goes away while it waits takes it out of the queue."""
-        answered: asyncio.Future[Fill | RecurError] = asyncio.get_running_loop().create_future()
+    async def RepositoryModelLoad(self, request: pb.RepositoryModelLoadRequest) -> pb.RepositoryModelLoadResponse:
+        """Load a model, or what is new of it; answers when it serves or could not be loaded."""
+        check_load(request)
+        await self._control.load(request.model_name)
+        return pb.RepositoryModelLoadResponse()
 
-        def reply(result: Fill | RecurError) -> None:
+    async def RepositoryModelUnload(self, request: pb.RepositoryModelUnloadRequest) -> pb.RepositoryModelUnloadResponse:
+        """Let a model take no new sequences; answers before the last of its live ones has ended."""
+        check_unload(request)
+        await self._control.unload(request.model_name)
+        return pb.RepositoryModelUnloadResponse()
+
+    async def infer(self, data: bytes, context: Context) -> bytes:
+        """Answer one ModelInferRequest; a client that goes away while it waits takes it out of the queue."""
+        answered: asyncio.Future[tuple[str, bytes | RecurError]] = asyncio.get_running_loop().create_future()
+
+        def reply(request_id: str, result: bytes | RecurError) -> None:
             if not answered.done():
-                answered.set_result(result)
+                answered.set_result((request_id, result))
 
-        chunk = self._inbox.take(request, reply)
+        chunks = self._inbox.take(data, reply, client=hash(context.peer()))
         try:
-            result = await answered
+            request_id, result = await answered
         except asyncio.CancelledError:
-            if chunk is not None and answered.cancelled():
-                self._inbox.cancel(chunk)
+            if answered.cancelled():
+                self._inbox.cancel(chunks)
             raise
         if isinstance(result, RecurError):
-            raise result
-        message = pb.ModelInferResponse()
-        result(message)
-        return message
+            await abort(context, result, request_id)
+            return b""
+        return result
 
     async def ModelStreamInfer(self, _: grpc.aio.ServicerContext[bytes, bytes], context: Context) -> None:
         """Serve one client's stream; its errors are messages, and it stays open."""

@@ -11,6 +11,7 @@ from google.rpc.status_pb2 import Status
 
 from server.errors import InvalidRequest, RecurError
 from server.pb import grpc_service_pb2 as pb
+from server.types import SequenceId
 
 DOMAIN = "recur"
 DETAILS = "grpc-status-details-bin"
@@ -29,7 +30,8 @@ def parse(message: type[Request], data: bytes) -> Request:
 async def abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RecurError, request_id: str = "") -> None:
     """End a call with the error's status: ErrorInfo, and RetryInfo where a later try may succeed."""
     text = error.text(request_id)
-    details = [_packed(ErrorInfo(reason=error.reason, domain=DOMAIN))]
+    metadata = {} if error.position is None else {"position": str(error.position)}
+    details = [_packed(ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))]
     if error.retry_after_seconds is not None:
         delay = Duration()
         delay.FromMilliseconds(_milliseconds(error.retry_after_seconds))
@@ -45,9 +47,24 @@ def stream_error(error: RecurError, request_id: str) -> pb.ModelStreamInferRespo
     answer.id = request_id
     answer.parameters["recur_code"].string_param = error.code.name
     answer.parameters["recur_reason"].string_param = error.reason
+    if error.position is not None:
+        answer.parameters["recur_step"].int64_param = error.position
     if error.retry_after_seconds is not None:
         answer.parameters["recur_retry_after_ms"].int64_param = _milliseconds(error.retry_after_seconds)
     return response
+
+
+def notice(event: str, model: str = "", sequence: SequenceId | None = None) -> bytes:
+    """Write what a stream is told unasked: what befell it, or a sequence of its."""
+    response = pb.ModelStreamInferResponse()
+    answer = response.infer_response
+    answer.model_name = model
+    answer.parameters["recur_notice"].string_param = event
+    if isinstance(sequence, int):
+        answer.parameters["sequence_id"].int64_param = sequence
+    elif sequence is not None:
+        answer.parameters["sequence_id"].string_param = sequence
+    return response.SerializeToString()
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,20 +1,27 @@
 """One client's stream: requests read one after another, answers written as they are ready."""
 
 import asyncio
+import logging
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from typing import final
 
 import grpc
 
-from server.errors import RecurError
-from server.pb import grpc_service_pb2 as pb
-from server.rpc.inbox import Fill, Inbox
-from server.rpc.status import parse, stream_error
-from server.types import Chunk
+from server.codec.answers import encode_stream_answer
+from server.codec.request import id_of
+from server.errors import Internal, RecurError
+from server.rpc.inbox import Inbox
+from server.rpc.status import notice, stream_error
+from server.types import Chunk, Event, Scope, SequenceId, Watch
+
+logger = logging.getLogger(__name__)
 
 # A client that sends without reading its answers is read no further than this.
 OPEN_REQUESTS = 1024
+
+FAILED = Internal("the request failed; the server's log has the cause")
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -27,7 +34,8 @@ class Stream:
         self._inbox = inbox
         self._context = context
         self._outbox: deque[bytes] = deque()
-        self._queued: dict[int, Chunk] = {}
+        self._queued: dict[int, Sequence[Chunk]] = {}
+        self._watch = Watch(self._notify)
         self._unanswered = 0
         self._loop = asyncio.get_running_loop()
         self._ready = self._loop.create_future()
@@ -39,12 +47,15 @@ class Stream:
         reader, writer, _ = tasks
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if draining.is_set() and self._watch.wants(said=False):
+                self._tell(notice("drained"))
             reader.cancel()
             while self._unanswered and not writer.done():
                 await self._progress()
         finally:
-            for chunk in self._queued.values():
-                self._inbox.cancel(chunk)
+            self._inbox.leave(self._watch)
+            for chunks in self._queued.values():
+                self._inbox.cancel(chunks)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -60,22 +71,30 @@ class Stream:
     def _take(self, serial: int, data: bytes) -> None:
         self._unanswered += 1
         try:
-            request = parse(pb.ModelInferRequest, data)
-        except RecurError as error:
-            self._reply(serial, "", error)
+            chunks = self._inbox.take(data, partial(self._reply, serial), client=id(self), watch=self._watch)
+        except Exception:
+            logger.exception("request failed")
+            self._reply(serial, id_of(data), FAILED)
             return
-        chunk = self._inbox.take(request, partial(self._reply, serial, request.id))
-        if chunk is not None:
-            self._queued[serial] = chunk
+        if chunks:
+            self._queued[serial] = chunks
 
-    def _reply(self, serial: int, request_id: str, result: Fill | RecurError) -> None:
+    def _reply(self, serial: int, request_id: str, result: bytes | RecurError) -> None:
         self._queued.pop(serial, None)
         if isinstance(result, RecurError):
-            message = stream_error(result, request_id)
+            self._send(stream_error(result, request_id).SerializeToString())
         else:
-            message = pb.ModelStreamInferResponse()
-            result(message.infer_response)
-        self._outbox.append(message.SerializeToString())
+            self._send(encode_stream_answer(result))
+
+    def _notify(self, scope: Scope, sequence: SequenceId, event: Event) -> None:
+        self._tell(notice(event, scope.model, sequence))
+
+    def _tell(self, message: bytes) -> None:
+        self._unanswered += 1
+        self._send(message)
+
+    def _send(self, message: bytes) -> None:
+        self._outbox.append(message)
         if not self._ready.done():
             self._ready.set_result(None)
 

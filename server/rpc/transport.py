@@ -9,6 +9,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from server.codec.request import id_of
 from server.errors import Internal, NotServed, RecurError
 from server.pb import grpc_service_pb2 as pb
 from server.rpc.inference import InferenceService
@@ -20,6 +21,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Method = Callable[[Message], Awaitable[Message]]
+Call = Callable[[bytes, Context], Awaitable[bytes]]
 
 
 def handler(service: InferenceService) -> grpc.GenericRpcHandler:
@@ -31,8 +33,10 @@ def handler(service: InferenceService) -> grpc.GenericRpcHandler:
 def _handler(service: InferenceService, method: MethodDescriptor) -> "grpc.RpcMethodHandler[bytes, bytes]":
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(service.ModelStreamInfer)
+    if method.name == "ModelInfer":
+        return grpc.unary_unary_rpc_method_handler(_guarded(service.infer, id_of))
     served: Method = getattr(service, method.name, _not_served(method.name))
-    return grpc.unary_unary_rpc_method_handler(_answering(served, GetMessageClass(method.input_type)))
+    return grpc.unary_unary_rpc_method_handler(_guarded(_parsing(served, GetMessageClass(method.input_type))))
 
 
 def _not_served(name: str) -> Method:
@@ -42,22 +46,29 @@ def _not_served(name: str) -> Method:
     return refuse
 
 
-def _answering(method: Method, request_class: type[Message]) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    """Parse, call, serialise; whatever goes wrong is answered with a sentence."""
+def _parsing(method: Method, request_class: type[Message]) -> Call:
+    """Parse, call, serialise."""
 
-    async def call(data: bytes, context: Context) -> bytes:
-        request = None
+    async def call(data: bytes, _: Context) -> bytes:
+        return (await method(parse(request_class, data))).SerializeToString()
+
+    return call
+
+
+def _guarded(call: Call, id_of: Callable[[bytes], str] = lambda _: "") -> Call:
+    """Answer whatever goes wrong with a sentence."""
+
+    async def guarded(data: bytes, context: Context) -> bytes:
         try:
-            request = parse(request_class, data)
-            return (await method(request)).SerializeToString()
-        except asyncio.CancelledError:
+            return await call(data, context)
+        except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except RecurError as error:
             failure = error
         except Exception:
             logger.exception("call failed")
             failure = Internal("the call failed; the server's log has the cause")
-        await abort(context, failure, getattr(request, "id", ""))
+        await abort(context, failure, id_of(data))
         return b""
 
-    return call
+    return guarded

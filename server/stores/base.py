@@ -1,16 +1,20 @@
-"""What the engine asks of a store: rows out before a run, rows in after it."""
+"""What the engine asks of a store: rows out before a run, one commit after it and before any answer leaves."""
 
 import abc
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from server.types import Arrays
+from server.stores.records import Records
+from server.types import Arrays, Batch, Flags, Slots, Stored
 
 
 class StateStore(abc.ABC):
-    """The states of one model version's sequences, by slot number."""
+    """The states, records and last answers of one model version's sequences, by slot number.
+
+    Attributes:
+        records: where each slot's sequence stands, as of the last commit.
+    """
+
+    records: Records
 
     @abc.abstractmethod
     def allocate(self, count: int) -> list[int]:
@@ -18,15 +22,23 @@ class StateStore(abc.ABC):
 
     @abc.abstractmethod
     def release(self, slots: Sequence[int]) -> None:
-        """Give slots back."""
+        """Give slots back, with all that they hold."""
 
     @abc.abstractmethod
-    def gather(self, slots: NDArray[np.intp], fresh: NDArray[np.bool_]) -> Arrays:
-        """Copy out rows, `[rows, …]` by state name; `fresh` rows are the initial state."""
+    def gather(self, slots: Slots, fresh: Flags) -> Arrays:
+        """Give rows, `[rows, …]` by state name, valid until the next commit; `fresh` rows are the initial state."""
 
     @abc.abstractmethod
-    def commit(self, slots: NDArray[np.intp], next_states: Arrays) -> None:
-        """Keep the next states of a batch, `[rows, …]`: all of them, before any answer leaves."""
+    def commit(self, batch: Batch, outputs: Arrays, next_states: Arrays, kept: Slots | None) -> None:
+        """Keep what a batch gave to its rows `kept`, None for all: next states, records, answers of numbered ones."""
+
+    @abc.abstractmethod
+    def recall(self, slot: int) -> Stored:
+        """Give the last answer of a numbered sequence."""
+
+    @abc.abstractmethod
+    def trim(self) -> None:
+        """Give memory that no sequence uses back to the system."""
 
     @property
     @abc.abstractmethod
@@ -35,5 +47,15 @@ class StateStore(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def arena_slots(self) -> int:
+        """The most slots that have been in use at once."""
+
+    @property
+    @abc.abstractmethod
     def slot_bytes(self) -> int:
-        """Bytes of state in one slot."""
+        """Bytes of state and of a stored answer of one step, in one slot."""
+
+    @property
+    @abc.abstractmethod
+    def used_bytes(self) -> int:
+        """Bytes of state and stored answers in all slots in use."""

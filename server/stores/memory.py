@@ -1,34 +1,51 @@
-"""The store in this process's memory: one array for each state tensor, a row for each slot."""
+"""The store in this process's memory: an arena for each state tensor and each stored output, a row for each slot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import override
 
+from models.manifest import TensorSpec
+from models.tensors import NUMPY, TIME, fixed_shape
 from server.errors import SequencesFull
+from server.stores.arena import Arena
 from server.stores.base import StateStore
-from server.types import Array, Arrays
+from server.stores.records import Records
+from server.types import Array, Arrays, Batch, Flags, Slots, Stored
+
+# Memory is given back in blocks of so many slots, when none of them is in use.
+BLOCK = 4096
+# Of fewer rows, to look whether their slots follow one another costs as much as it saves.
+MANY = 16
 
 
 @final
 class MemoryStore(StateStore):
-    """Rows for `capacity` sequences, reserved at once; the system gives memory to a row when it is first written.
+    """Rows for `capacity` sequences; a commit is done when the rows are written.
 
     Args:
         initial: one initial row of each state, by name, without the batch axis.
+        outputs: what an answer has, to be kept for requests that come again.
         capacity: how many sequences may be live.
     """
 
-    def __init__(self, initial: Arrays, *, capacity: int) -> None:
+    def __init__(self, initial: Arrays, outputs: Sequence[TensorSpec], *, capacity: int) -> None:
         self._capacity = capacity
         self._initial = dict(initial)
-        self._rows: dict[str, Array] = {
-            name: np.zeros((capacity, *row.shape), row.dtype) for name, row in initial.items()
+        self._states = {name: Arena(row.shape, row.dtype, capacity) for name, row in initial.items()}
+        self._timed = {spec.name: spec.shape[:1] == (TIME,) for spec in outputs}
+        self._answers = {
+            spec.name: Arena(fixed_shape(spec.shape[self._timed[spec.name] :]), NUMPY[spec.dtype], capacity)
+            for spec in outputs
         }
+        self._long: dict[int, Arrays] = {}
+        self._long_bytes = 0
         self._free: list[int] = []
         self._touched = 0
+        self._in_use = np.zeros(-(-capacity // BLOCK), np.int64)
+        self._dirty: set[int] = set()
+        self.records = Records(capacity)
 
     @override
     def allocate(self, count: int) -> list[int]:
@@ -39,24 +56,66 @@ class MemoryStore(StateStore):
         slots = [self._free.pop() for _ in range(min(count, len(self._free)))]
         fresh = range(self._touched, self._touched + count - len(slots))
         self._touched = fresh.stop
-        return [*slots, *fresh]
+        slots += fresh
+        np.add.at(self._in_use, np.array(slots, np.intp) // BLOCK, 1)
+        return slots
 
     @override
     def release(self, slots: Sequence[int]) -> None:
+        blocks = np.array(slots, np.intp) // BLOCK
+        np.subtract.at(self._in_use, blocks, 1)
+        self._dirty.update(blocks.tolist())
         self._free.extend(slots)
+        if self._long:
+            for slot in slots:
+                self._drop_long(slot)
 
     @override
-    def gather(self, slots: NDArray[np.intp], fresh: NDArray[np.bool_]) -> Arrays:
-        states = {name: rows[slots] for name, rows in self._rows.items()}
+    def gather(self, slots: Slots, fresh: Flags) -> Arrays:
+        if (run := _run(slots)) is not None and not fresh.any():
+            return {name: arena.rows[run] for name, arena in self._states.items()}
+        states = {name: arena.rows.take(slots, 0, mode="clip") for name, arena in self._states.items()}
         if fresh.any():
             for name, state in states.items():
                 state[fresh] = self._initial[name]
         return states
 
     @override
-    def commit(self, slots: NDArray[np.intp], next_states: Arrays) -> None:
-        for name, rows in self._rows.items():
-            rows[slots] = next_states[name]
+    def commit(self, batch: Batch, outputs: Arrays, next_states: Arrays, kept: Slots | None) -> None:
+        if kept is not None:
+            batch = batch.of(kept)
+            outputs = {name: array[kept] for name, array in outputs.items()}
+            next_states = {name: array[kept] for name, array in next_states.items()}
+        slots = batch.slots
+        place = _run(slots) or slots
+        for name, arena in self._states.items():
+            arena.rows[place] = next_states[name]
+        self.records.write(batch)
+        if self._long:
+            for slot in slots.tolist():
+                self._drop_long(slot)
+        if batch.numbered is not None:
+            self._keep_answers(batch, outputs, np.flatnonzero(batch.numbered))
+
+    @override
+    def recall(self, slot: int) -> Stored:
+        record = self.records[slot]
+        outputs = self._long.get(slot)
+        if outputs is None:
+            outputs = {
+                name: arena.rows[slot : slot + 1].copy() if self._timed[name] else arena.rows[slot].copy()
+                for name, arena in self._answers.items()
+            }
+        return Stored(outputs, record.position, record.length)
+
+    @override
+    def trim(self) -> None:
+        for block in self._dirty:
+            if not self._in_use[block]:
+                first, last = block * BLOCK, min((block + 1) * BLOCK, self._capacity)
+                for arena in (*self._states.values(), *self._answers.values()):
+                    arena.forget(first, last)
+        self._dirty.clear()
 
     @property
     @override
@@ -65,5 +124,46 @@ class MemoryStore(StateStore):
 
     @property
     @override
+    def arena_slots(self) -> int:
+        return self._touched
+
+    @property
+    @override
     def slot_bytes(self) -> int:
-        return sum(row.nbytes for row in self._initial.values())
+        return sum(arena.row_bytes for arena in (*self._states.values(), *self._answers.values()))
+
+    @property
+    @override
+    def used_bytes(self) -> int:
+        return self.live * self.slot_bytes + self._long_bytes
+
+    def _keep_answers(self, batch: Batch, outputs: Arrays, rows: Slots) -> None:
+        """Keep answers of one step in the arenas; longer ones are few, and each is an array of its own."""
+        short = rows[batch.lengths[rows] <= 1]
+        for name, arena in self._answers.items():
+            output = outputs[name][short]
+            arena.rows[batch.slots[short]] = output[:, 0] if self._timed[name] else output
+        for row in rows[batch.lengths[rows] > 1].tolist():
+            length = batch.lengths.item(row)
+            answer = {
+                name: (array[row, :length] if self._timed[name] else array[row]).copy()
+                for name, array in outputs.items()
+            }
+            self._long[batch.slots.item(row)] = answer
+            self._long_bytes += _size(answer)
+
+    def _drop_long(self, slot: int) -> None:
+        if answer := self._long.pop(slot, None):
+            self._long_bytes -= _size(answer)
+
+
+def _run(slots: Slots) -> slice | None:
+    """The slots as a slice, where they follow one another: then rows are read in place and written at once."""
+    first, rows = slots.item(0) if len(slots) else 0, len(slots)
+    if rows < MANY or slots.item(-1) - first != rows - 1 or first < 0 or not (slots[1:] > slots[:-1]).all():
+        return None
+    return slice(first, first + rows)
+
+
+def _size(answer: Mapping[str, Array]) -> int:
+    return sum(array.nbytes for array in answer.values())

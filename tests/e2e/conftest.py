@@ -48,14 +48,15 @@ def calls(server: Serving) -> Iterator[stubs.GRPCInferenceServiceStub]:
 @pytest.fixture
 def triton(server: Serving) -> Callable[[str], Any]:
     """Let tritonclient hold one of its conversations with the server."""
+    return lambda conversation: talk(conversation, server)
 
-    def talk(conversation: str) -> Any:
-        command = [sys.executable, "-m", "tests.e2e.triton", conversation, server.listen]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TALK_SECONDS, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
 
-    return talk
+def talk(conversation: str, server: Serving) -> Any:
+    """Let tritonclient hold one of its conversations with a server."""
+    command = [sys.executable, "-m", "tests.e2e.triton", conversation, server.listen]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TALK_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.fixture

@@ -52,14 +52,21 @@ BAD: dict[str, tuple[Change, str, tuple[str, ...]]] = {
     "length 2": (lambda m: extra(m, "lengths", "INT64", np.array([2])), "INVALID_ARGUMENT", ("'lengths'", "time")),
     "recur_step": (
         lambda m: m.parameters["recur_step"].CopyFrom(pb.InferParameter(int64_param=0)),
-        "INVALID_ARGUMENT", ("'recur_step' is not served",),
+        "INVALID_ARGUMENT", ("'recur_step' needs a sequence_id",),
     ),
     "rows": (
-        lambda m: extra(m, "sequence_id", "INT64", np.array([1])), "INVALID_ARGUMENT", ("'sequence_id'", "not served"),
+        lambda m: extra(m, "sequence_id", "INT64", np.array([1, 2])), "INVALID_ARGUMENT", ("2 values for 1 rows",),
+    ),
+    "flags of no rows": (
+        lambda m: extra(m, "sequence_end", "BOOL", np.array([True])), "INVALID_ARGUMENT", ("'sequence_end' needs",),
+    ),
+    "a parameter to come": (
+        lambda m: m.parameters["recur_score"].CopyFrom(pb.InferParameter(bool_param=True)),
+        "INVALID_ARGUMENT", ("'recur_score' is not served",),
     ),
     "start alone": (
         lambda m: m.parameters["sequence_start"].CopyFrom(pb.InferParameter(bool_param=True)),
-        "INVALID_ARGUMENT", ("need a sequence_id",),
+        "INVALID_ARGUMENT", ("needs a sequence_id",),
     ),
 }  # fmt: skip
 

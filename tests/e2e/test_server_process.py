@@ -94,7 +94,9 @@ def test_idle_sequences_expire_and_say_so(empty_repository: Repository):
     ):
         calls = stubs.GRPCInferenceServiceStub(channel)
         calls.ModelInfer(step("ledger", 1, np.array([[4]]), start=True))
-        assert metric(server, 'recur_state_bytes{model="ledger",version="1"}') == 8
+        assert (
+            metric(server, 'recur_state_bytes{model="ledger",version="1"}') == 16
+        )  # the state, and room for the last answer
         eventually(lambda: metric(server, 'recur_expirations_total{model="ledger",version="1"}') == 1)
         assert metric(server, 'recur_sequences{model="ledger",version="1"}') == 0
         with pytest.raises(grpc.RpcError) as failure:

@@ -156,7 +156,31 @@ def described(address: str) -> dict[str, Any]:
         }
 
 
-CONVERSATIONS = {talk.__name__: talk for talk in (unary, stream, many_at_once, lstm, described)}
+def controlled(address: str) -> list[Any]:
+    """Load and unload a model; what does not work is told."""
+    told: list[Any] = []
+    with triton.InferenceServerClient(address) as client:
+        for attempt in (
+            lambda: client.load_model("ledger"),
+            lambda: told.append(client.is_model_ready("ledger")),
+            lambda: client.infer("ledger", symbols(1), sequence_id=7, sequence_start=True),
+            lambda: client.unload_model("ledger", unload_dependents=True),
+            lambda: told.append(client.is_model_ready("ledger")),
+            lambda: client.load_model("ledger", config="{}"),
+            lambda: client.load_model("ledger", config="{}", files={"file:1/model.onnx": b"graph"}),
+            lambda: client.load_model("missing"),
+            lambda: client.load_model("damaged"),
+        ):
+            try:
+                attempt()
+            except InferenceServerException as error:
+                told.append([error.status(), refused(error)])
+        index = client.get_model_repository_index()
+        told.append({model.name: model.state for model in index.models})
+    return told
+
+
+CONVERSATIONS = {talk.__name__: talk for talk in (unary, stream, many_at_once, lstm, described, controlled)}
 
 if __name__ == "__main__":
     json.dump(CONVERSATIONS[sys.argv[1]](sys.argv[2]), sys.stdout)

@@ -1,9 +1,8 @@
 """Fakes for tests of the server: a clock moved by hand, a model that adds, chunks and their answers."""
 
 import asyncio
-import math
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -11,15 +10,19 @@ import numpy as np
 from models.errors import RowsInvalid
 from models.manifest import GOLDEN, Graphs, Manifest, StateSpec, TensorSpec
 from server.catalogue import Catalogue, ServedModel
+from server.digest import life_of
 from server.engine import Engine
+from server.limits import Limits, Totals
 from server.metrics import Metrics
+from server.room import Room
 from server.runtime import Runtime
 from server.scheduler import Scheduler
 from server.sessions import Sessions
 from server.stores.memory import MemoryStore
-from server.types import Answer, Chunk, ModelKey, SequenceId, SessionKey
+from server.types import UNNUMBERED, Answer, Chunk, ModelKey, Scope, SequenceId
 
 ADDER = ModelKey("adder", 1)
+SCOPE = Scope("", ADDER.name)
 REFUSED, BROKEN = -1.0, -2.0
 SECRET = "the cause that stays in the log"
 INITIAL = 100.0
@@ -83,71 +86,115 @@ class Adder:
         return outputs, {"state.steps": steps, "state.sum": sums[:, -1].astype(np.float32)}
 
 
-def session_key(sequence_id: SequenceId, model: str = ADDER.name) -> SessionKey:
-    return SessionKey("", model, sequence_id)
-
-
 def chunk(
     *rows: Sequence[float],
-    key: SessionKey | None = None,
+    ids: Sequence[SequenceId] = (),
     model: ModelKey = ADDER,
-    start: bool = False,
-    end: bool = False,
-    arrived: float = 0.0,
-    deadline: float = math.inf,
-    done=lambda result: None,
+    scope: Scope | None = None,
+    start: bool | Sequence[bool] = False,
+    end: bool | Sequence[bool] = False,
+    step: int | Sequence[int] = UNNUMBERED,
+    incarnation: str = "",
+    done=lambda chunk, answer: None,
+    **fields,
 ) -> Chunk:
     """Ask for the steps of each row, padded to the longest row with what must never be read."""
     time = max(len(row) for row in rows)
     x = np.full((len(rows), time, 1), 7e7, np.float32)
     for number, row in enumerate(rows):
         x[number, : len(row), 0] = row
-    lengths = [len(row) for row in rows]
-    return Chunk(model, key, {"x": x}, lengths, time, start, end, done, arrived, deadline)
+    starts = column(start, len(rows), np.bool_)
+    return Chunk(
+        **{
+            "model": model,
+            "scope": scope or Scope("", model.name),
+            "ids": ids,
+            "inputs": {"x": x},
+            "lengths": np.array([len(row) for row in rows]),
+            "time": time,
+            "size": time.bit_length(),
+            "start": starts,
+            "starts": bool(starts.any()),
+            "end": column(end, len(rows), np.bool_),
+            "steps": column(step, len(rows), np.int64),
+            "lives": column(life_of(incarnation), len(rows), np.uint64),
+            "done": done,
+        }
+        | fields
+    )
+
+
+def column(value, rows: int, dtype) -> np.ndarray:
+    """Give one value to every row, or each its own."""
+    return np.array(np.broadcast_to(np.asarray(value, dtype), (rows,)))
+
+
+def adder(key: ModelKey, *, capacity: int, **changes) -> ServedModel:
+    """Put an adder and a store together, whose sums begin at 100 times its version."""
+    runner = Adder(manifest(key, **changes))
+    initial = {"state.sum": np.array([INITIAL * key.version], np.float32), "state.steps": np.zeros(1, np.float32)}
+    store = MemoryStore(initial, runner.manifest.outputs, capacity=capacity)
+    return ServedModel(key, runner.manifest, Runtime(runner, store), store)
 
 
 class Server:
     """Scheduler, engine and sessions put together over adders, with a hand clock."""
 
-    def __init__(self, *, max_batch: int = 8, capacity: int = 8, idle_seconds: float = 60.0) -> None:
+    def __init__(self, *, totals: Totals | None = None, capacity: int = 8, **limits) -> None:
         self.clock = Clock()
         self.capacity = capacity
+        self.limits: Callable[[str], Limits] = lambda name: Limits(
+            **({"max_batch": 8, "max_sequences": capacity, "idle_seconds": 60.0} | limits)
+        )
         self.catalogue = Catalogue()
         self.metrics = Metrics()
-        self.scheduler = Scheduler(max_batch=max_batch)
+        self.scheduler = Scheduler(self.limits)
         self.engine = Engine(self.scheduler, self.catalogue, self.metrics, clock=self.clock)
-        self.sessions = Sessions(self.engine, self.catalogue, self.metrics, idle_seconds=idle_seconds, clock=self.clock)
+        self.room = Room(self.catalogue, self.limits, totals or Totals())
+        self.sessions = Sessions(self.engine, self.catalogue, self.metrics, self.room, clock=self.clock)
         self.runner = self.publish()
 
     def publish(self, key: ModelKey = ADDER, **changes) -> Adder:
-        """Let another adder serve, whose sums begin at 100 times its version."""
-        runner = Adder(manifest(key, **changes))
-        initial = {
-            "state.sum": np.array([INITIAL * key.version], np.float32),
-            "state.steps": np.zeros(1, np.float32),
-        }
-        store = MemoryStore(initial, capacity=self.capacity)
-        self.catalogue.add(ServedModel(key, runner.manifest, Runtime(runner, store), store))
-        return runner
+        """Let another adder serve."""
+        model = adder(key, capacity=self.capacity, **changes)
+        self.catalogue.add(model)
+        return model.runtime._runner
 
     def ask(self, *rows: Sequence[float], sequence: SequenceId | None = None, version: str = "", **options):
-        """Route and queue a chunk as a request would; the future holds its answer or its error."""
+        """Route and queue a chunk as a request would; the future holds its answer or its first error."""
         return self.submit(*rows, sequence=sequence, version=version, **options)[1]
 
-    def submit(self, *rows: Sequence[float], sequence: SequenceId | None = None, version: str = "", **options):
+    def submit(
+        self,
+        *rows: Sequence[float],
+        sequence: SequenceId | None = None,
+        version: str = "",
+        name: str = ADDER.name,
+        **options,
+    ):
         """Ask, and give the chunk too."""
         future = asyncio.get_running_loop().create_future()
-        key = None if sequence is None else session_key(sequence)
-        model = self.sessions.route(ADDER.name, version, key, start=options.get("start", False))
-        asked = chunk(*rows, key=key, model=model.key, arrived=self.clock(), done=future.set_result, **options)
+        start, numbered = options.get("start", False), "step" in options
+        scope = Scope("", name)
+        model = self.sessions.route(name, version, scope, sequence, start=start, numbered=numbered)
+        ids = () if sequence is None else (sequence,)
+        options = {"arrived": self.clock()} | options
+        asked = chunk(*rows, ids=ids, model=model.key, scope=scope, done=answering(future), **options)
         self.sessions.submit(asked)
         return asked, future
 
+    def ask_many(self, ids: Sequence[SequenceId], *rows: Sequence[float], **options):
+        """Queue one chunk of rows for many sequences; the future holds its answer, errors by row and all."""
+        future = asyncio.get_running_loop().create_future()
+        options = {"arrived": self.clock(), "done": lambda chunk, answer: future.set_result(answer)} | options
+        self.sessions.submit(chunk(*rows, ids=ids, **options))
+        return future
+
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[asyncio.Task]:
         task = asyncio.create_task(self.engine.run(self.sessions))
         try:
-            yield
+            yield task
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -155,6 +202,16 @@ class Server:
 
     def live(self, key: ModelKey = ADDER) -> int:
         return self.catalogue[key].store.live
+
+
+def answering(future):
+    """Give a chunk's `done` that answers as a request for one sequence does: the first error is the request's."""
+
+    def done(_, answer):
+        assert not future.done(), "answered twice"
+        future.set_result(next(iter(answer.errors.values())) if answer.errors else answer)
+
+    return done
 
 
 async def result(future):
@@ -167,3 +224,8 @@ async def sums(future) -> list[list[float]]:
     answer = await result(future)
     assert isinstance(answer, Answer), answer
     return answer.outputs["y"][..., 0].tolist()
+
+
+def position(answer: Answer) -> int:
+    """Steps that the sequence of a request for one has had."""
+    return answer.positions.item(0)

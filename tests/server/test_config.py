@@ -1,7 +1,10 @@
+import re
+
 import pytest
 
 from server.config import Config, read_config
 from server.options import SettingError
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -53,3 +56,11 @@ def test_a_file_that_is_not_text_or_not_there_is_refused(read, tmp_path):
         read(b"\xff\xfe")
     with pytest.raises(SettingError, match=r"--config is '.*none.toml': it cannot be read: No such file"):
         read_config(tmp_path / "none.toml")
+
+
+def test_the_example_in_the_documentation_is_read(read):
+    text = (ROOT / "docs" / "operations.md").read_text()
+    [example] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    config = read(example)
+    assert config.values["max_total_state_bytes"] == 2 * 2**30
+    assert config.models["charlm"]["versions"] == (2, 3)

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from server import engine
-from server.engine import assemble
-from server.errors import Internal, ModelRefused, NotFinite, QueueTimeout, RecurError
-from server.types import Answer, Turn
-from tests.server.fakes import ADDER, BROKEN, REFUSED, SECRET, Server, chunk, result, sums
+from server.errors import Internal, ModelRefused, NotFinite, QueueTimeout
+from tests.server.fakes import ADDER, BROKEN, REFUSED, SCOPE, SECRET, Server, chunk, result, sums
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -127,7 +125,7 @@ async def test_a_cancelled_chunk_never_runs_and_its_sequence_goes_on():
     async with server.running():
         assert await sums(after) == [[105]]
     assert not never.done()
-    assert not server.engine.holds(cancelled.key)
+    assert not server.engine.holds(SCOPE, 5)
 
 
 async def test_what_arrives_while_a_batch_runs_is_the_next_batch():
@@ -177,20 +175,126 @@ async def test_a_batch_is_counted():
 async def test_an_answer_is_given_once():
     server = Server()
     answers = []
-    server.sessions.submit(chunk([1], [2], done=answers.append))
-    server.sessions.submit(chunk([REFUSED], done=answers.append))
+    asked = [
+        chunk([1], [2], done=lambda *told: answers.append(told)),
+        chunk([REFUSED], done=lambda *told: answers.append(told)),
+    ]
+    for one in asked:
+        server.sessions.submit(one)
     async with server.running():
         await result(server.ask([1]))
-    assert [type(answer) for answer in answers] == [Answer, ModelRefused]
-    assert [isinstance(answer, RecurError) for answer in answers] == [False, True]
+    assert [told for told, _ in answers] == asked
+    assert [list(map(type, answer.errors.values())) for _, answer in answers] == [[], [ModelRefused]]
 
 
-def test_a_batch_has_the_rows_of_its_turns_in_order_padded_with_zeros():
+async def test_a_chunk_whose_time_is_over_leaves_the_queue_at_once_though_nothing_runs():
     server = Server()
-    turns = [Turn(chunk([1, 2], [3]), (4, 2), fresh=True), Turn(chunk([5, 6, 7]), (0,), fresh=False)]
-    batch = assemble(server.catalogue[ADDER], turns)
-    assert batch.slots.tolist() == [4, 2, 0]
-    assert batch.fresh.tolist() == [True, True, False]
-    assert batch.lengths.tolist() == [2, 1, 3]
-    assert batch.inputs["x"].shape == (3, 3, 1)
-    assert batch.inputs["x"][:, 2, 0].tolist() == [0, 0, 7]
+    asked, late = server.submit([2], sequence=5, start=True, deadline=server.clock() + 0.001)
+    after = server.ask([4], sequence=5, start=True)
+    assert isinstance(await result(late), QueueTimeout)
+    assert (len(server.scheduler), asked.waits) == (1, None)
+    async with server.running():
+        assert await sums(after) == [[104]]
+
+
+async def test_a_chunk_whose_time_is_over_once_it_runs_is_answered():
+    server = Server()
+    begun, go_on = threading.Event(), threading.Event()
+    run = server.runner.run
+
+    def slow(*arguments):
+        begun.set()
+        go_on.wait(10)
+        return run(*arguments)
+
+    server.runner.run = slow
+    async with server.running():
+        asked, future = server.submit([2], sequence=5, start=True, deadline=server.clock() + 1)
+        await asyncio.to_thread(begun.wait, 10)
+        server.engine._give_up(asked)
+        assert not future.done()
+        go_on.set()
+        assert await sums(future) == [[102]]
+
+
+async def test_rows_of_many_sequences_of_which_some_are_busy_are_each_answered_once():
+    server = Server()
+    answers = []
+    async with server.running():
+        await result(server.ask([1], sequence="a", start=True))
+    first = server.ask([10], sequence="a")
+    many = chunk([1], [2], [3], ids="bac", start=[True, False, True], done=lambda *told: answers.append(told))
+    server.sessions.submit(many)
+    async with server.running():
+        assert await sums(first) == [[111]]
+        await result(server.ask([0], sequence="a"))
+    found = {
+        row: y
+        for part, answer in answers
+        for row, y in zip(part.place.tolist(), answer.outputs["y"].ravel().tolist(), strict=True)
+    }
+    assert found == {0: 101, 1: 113, 2: 103}
+    assert sorted(row for part, _ in answers for row in part.place.tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("bad", [[REFUSED], [BROKEN], [REFUSED, BROKEN]])
+async def test_one_row_of_many_that_the_graph_refuses_fails_alone_in_few_runs(bad, caplog):
+    server = Server(max_batch=256, capacity=256)
+    ids = list(range(1, 257))
+    async with server.running():
+        await result(server.ask_many(ids, *[[1.0]] * 256, start=True))
+        del server.runner.rows[:]
+        places = [77, 200][: len(bad)]
+        values = [[2.0]] * 256
+        for place, value in zip(places, bad, strict=True):
+            values[place] = [value]
+        answer = await result(server.ask_many(ids, *values))
+        assert sorted(answer.errors) == places
+        expected = [0.0 if row in places else 103.0 for row in range(256)]
+        assert answer.outputs["y"].ravel().tolist() == expected
+        assert answer.positions.tolist() == [1 if row in places else 2 for row in range(256)]
+        assert len(server.runner.rows) <= len(bad) * (1 + 2 * 8)
+        after = await result(server.ask_many(ids, *[[0.0]] * 256))
+        assert after.outputs["y"].ravel().tolist() == [value or 101.0 for value in expected]
+    assert server.metrics.sample("recur_steps_total", ADDER) == 256 + (256 - len(bad)) + 256
+
+
+async def test_what_is_answered_without_a_run_is_counted():
+    server = Server()
+    registry = server.metrics.registry
+    async with server.running():
+        await result(server.ask([1], sequence=5, start=True, step=0))
+        await result(server.ask([1], sequence=5, start=True, step=0))
+        await result(server.ask([2], sequence=5, step=7))
+        await result(server.ask([2], sequence=5, start=True, step=0))
+    assert registry.get_sample_value("recur_replays_total") == 1
+    assert registry.get_sample_value("recur_conflicts_total", {"reason": "STEP_GAP"}) == 1
+    assert registry.get_sample_value("recur_conflicts_total", {"reason": "STEP_CONFLICT"}) == 1
+    assert server.runner.rows == [1]
+
+
+async def test_a_chunk_waits_for_others_no_longer_than_it_may():
+    server = Server(queue_delay_seconds=0.01)
+    async with server.running():
+        first = server.ask([1])
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not first.done(), "the batch is not full"
+        second = server.ask([2])
+        server.clock.now += 0.02
+        assert [await sums(first), await sums(second)] == [[[101]], [[102]]]
+    assert server.runner.rows == [2]
+
+
+async def test_a_follower_runs_before_what_waits_and_ends_with_its_answer():
+    server = Server()
+    told = []
+
+    def follow(asked, answer):
+        told.append(answer.outputs["y"].item())
+        return chunk([told[-1]], ids=asked.ids, done=follow) if len(told) < 3 else None
+
+    async with server.running():
+        server.sessions.submit(chunk([1], ids="s", start=True, done=follow))
+        assert await sums(server.ask([0], sequence="s")) == [[404]]
+    assert told == [101, 202, 404]

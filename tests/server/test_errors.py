@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from server import errors
-from server.errors import RecurError
+from server.errors import RecurError, StepRefused
 
 ALL = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, RecurError)]
 
@@ -23,10 +23,15 @@ def test_every_error_has_a_code_and_a_reason(kind):
 
 
 def test_the_tree_that_is_drawn_is_the_tree():
-    drawn = re.findall(r"── (\w+) +(\w+)", errors.__doc__)
-    assert drawn == [(kind.__name__, kind.code.name) for kind in ALL if kind is not RecurError]
+    drawn = re.findall(r"(│   )?[├└]── (\w+) +([A-Z_]{2,})?", errors.__doc__)
+    expected = [kind for kind in ALL if kind is not RecurError]
+    assert [name for _, name, _ in drawn] == [kind.__name__ for kind in expected]
+    for (below, name, code), kind in zip(drawn, expected, strict=True):
+        parent = StepRefused if below else RecurError
+        assert kind.__base__ is parent, name
+        assert kind.code.name == (code or parent.code.name), name
 
 
 def test_reasons_tell_errors_apart():
-    reasons = [kind.reason for kind in ALL if kind is not RecurError]
+    reasons = [kind.reason for kind in ALL if kind not in (RecurError, StepRefused)]
     assert len(set(reasons)) == len(reasons)

@@ -14,8 +14,8 @@ OWN = {"model": "charlm", "version": "3"}
 @pytest.fixture
 def metrics():
     metrics = Metrics()
-    metrics.served(KEY, live=lambda: 4, slot_bytes=100)
-    metrics.queue("charlm", lambda: 7)
+    metrics.served(KEY, {"sequences": lambda: 4, "state_bytes": lambda: 400})
+    metrics.queue("charlm", lambda: 7, lambda: 0.25)
     return metrics
 
 
@@ -110,3 +110,13 @@ def test_only_refusals_for_want_of_room_are_rejections(metrics):
     assert ("recur_rejections_total", frozenset({("reason", "NOT_FINITE")})) not in exposed(metrics)
     assert value(metrics, "recur_requests_total", **OWN, code="RESOURCE_EXHAUSTED") == 1
     assert value(metrics, "recur_requests_total", **OWN, code="INVALID_ARGUMENT") == 1
+
+
+def test_a_version_that_retires_is_not_ready_and_one_that_is_unloaded_is_shown_no_more(metrics):
+    metrics.served(KEY, {"sequences": lambda: 4, "state_bytes": lambda: 400}, ready=False)
+    assert value(metrics, "recur_model_ready", **OWN) == 0
+    assert metrics.sample("recur_sequences", KEY) == 4
+    metrics.unloaded(KEY)
+    metrics.unloaded(KEY)
+    for name in ("recur_model_ready", "recur_sequences", "recur_state_bytes"):
+        assert (name, frozenset(OWN.items())) not in exposed(metrics)

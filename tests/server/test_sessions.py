@@ -1,6 +1,10 @@
+import asyncio
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from models.manifest import TensorSpec
 from server.errors import (
     ModelMissing,
     NotFinite,
@@ -9,9 +13,8 @@ from server.errors import (
     SequencesFull,
     VersionMismatch,
 )
-from server.sessions import REMEMBERED
 from server.types import ModelKey
-from tests.server.fakes import ADDER, BROKEN, Server, chunk, result, session_key, sums
+from tests.server.fakes import ADDER, BROKEN, SCOPE, Server, chunk, position, result, sums
 
 SECOND = ModelKey(ADDER.name, 2)
 INFINITE = float("inf")
@@ -29,7 +32,7 @@ async def test_a_sequence_goes_on_from_its_state(server):
     assert await sums(first) == [[101, 103]]
     second = server.ask([4], sequence=5)
     assert await sums(second) == [[107]]
-    assert [(await result(future)).position for future in (first, second)] == [2, 3]
+    assert [position(await result(future)) for future in (first, second)] == [2, 3]
 
 
 async def test_two_sequences_never_share_a_state(server):
@@ -87,7 +90,7 @@ async def test_a_sequence_begun_again_is_not_remembered_as_gone(server):
 async def test_start_on_a_live_sequence_begins_it_anew(server):
     await result(server.ask([1, 2], sequence=5, start=True))
     again = await result(server.ask([7], sequence=5, start=True))
-    assert (again.outputs["y"].ravel().tolist(), again.position) == ([107], 1)
+    assert (again.outputs["y"].ravel().tolist(), position(again)) == ([107], 1)
     assert (len(server.sessions), server.live()) == (1, 1)
 
 
@@ -96,7 +99,7 @@ async def test_a_failed_step_leaves_state_and_position(server, bad):
     await result(server.ask([1], sequence=5, start=True))
     assert isinstance(await result(server.ask([bad], sequence=5, end=True)), RecurError)
     after = await result(server.ask([1], sequence=5))
-    assert (after.outputs["y"].ravel().tolist(), after.position) == ([102], 2)
+    assert (after.outputs["y"].ravel().tolist(), position(after)) == ([102], 2)
 
 
 async def test_a_failed_start_on_a_live_sequence_leaves_it(server):
@@ -117,16 +120,11 @@ async def test_a_request_without_a_sequence_keeps_nothing(server):
     assert (len(server.sessions), server.live()) == (0, 0)
 
 
-async def test_a_failed_request_without_a_sequence_gives_its_slots_back(server):
-    assert isinstance(await result(server.ask([1], [INFINITE])), NotFinite)
-    assert server.live() == 0
-
-
 async def test_a_sequence_over_the_limit_is_refused_and_the_others_go_on(server):
     for sequence in (1, 2, 3):
         await result(server.ask([1], sequence=sequence, start=True))
     assert isinstance(await result(server.ask([1], sequence=4, start=True)), SequencesFull)
-    assert isinstance(await result(server.ask([1])), SequencesFull)
+    assert await sums(server.ask([1])) == [[101]], "what keeps nothing needs no room"
     assert await sums(server.ask([1], sequence=1, end=True)) == [[102]]
     assert await sums(server.ask([1], sequence=4, start=True)) == [[101]]
 
@@ -246,11 +244,105 @@ async def test_a_version_published_between_a_start_and_its_steps_is_not_theirs()
         assert [await sums(begun), await sums(step)] == [[[101]], [[102]]]
 
 
-def test_only_so_many_gone_sequences_are_remembered():
-    server = Server()
-    for number in range(REMEMBERED + 1):
-        turn = server.sessions.begin(chunk([1], key=session_key(number), start=True, end=True))
-        server.sessions.commit(turn)
-    for number, how in ((0, "unknown"), (1, "has ended"), (REMEMBERED, "has ended")):
-        with pytest.raises(SequenceGone, match=how):
-            server.sessions.begin(chunk([1], key=session_key(number)))
+def other_outputs():
+    """A version whose answers have another name, so that one version's never pass for the other's."""
+    return {"outputs": (TensorSpec("total", "FP32", ("time", 1)),)}
+
+
+async def test_the_end_of_a_sequence_is_answered_again_by_its_version_when_another_is_published(server):
+    await result(server.ask([1], sequence=5, start=True, step=0))
+    first = await result(server.ask([2], sequence=5, end=True, step=1))
+    server.publish(SECOND, **other_outputs())
+    again = await result(server.ask([2], sequence=5, end=True, step=1))
+    assert again.replayed.tolist() == [True]
+    assert again.outputs["y"].tolist() == first.outputs["y"].tolist()
+
+
+async def test_a_whole_sequence_is_answered_again_by_its_version_when_another_is_published(server):
+    whole = {"sequence": 5, "start": True, "end": True, "step": 0}
+    first = await result(server.ask([1, 2], **whole))
+    server.publish(SECOND, **other_outputs())
+    again = await result(server.ask([1, 2], **whole))
+    assert again.replayed.tolist() == [True]
+    assert again.outputs["y"].tolist() == first.outputs["y"].tolist()
+
+
+async def test_a_start_after_longer_sequences_gets_the_newest_version(server):
+    await result(server.ask([1], sequence=5, start=True, step=0))
+    await result(server.ask([2], sequence=5, end=True, step=1))
+    server.publish(SECOND)
+    assert await sums(server.ask([1], sequence=5, start=True, step=0)) == [[201]]
+
+
+async def test_what_ended_on_another_version_than_is_named_is_not_answered_again(server):
+    await result(server.ask([1], sequence=5, start=True, step=0))
+    await result(server.ask([2], sequence=5, end=True, step=1))
+    server.publish(SECOND, **other_outputs())
+    error = await result(server.ask([2], sequence=5, end=True, step=1, version="2"))
+    assert isinstance(error, SequenceGone)
+    assert "has ended" in error.sentence
+    assert await sums(server.ask([1], sequence=6, version="1", start=True)) == [[101]], "the engine goes on"
+
+
+async def test_what_ended_on_a_version_that_is_gone_is_not_looked_for_there(server):
+    third = ModelKey(ADDER.name, 3)
+    await result(server.ask([1], sequence=5, start=True, step=0))
+    server.publish(SECOND)
+    await result(server.ask([1], sequence=6, start=True, step=0))
+    server.sessions.end_all(ADDER, "ended with its version")
+    server.publish(third)
+    assert await sums(server.ask([1], sequence=5, start=True, step=0)) == [[301]]
+
+
+async def test_the_sequences_of_a_version_can_all_be_ended_and_are_told_how(server):
+    for sequence in (5, "5"):
+        await result(server.ask([1], sequence=sequence, start=True))
+    server.publish(SECOND)
+    await result(server.ask([1], sequence="new", start=True))
+    assert (server.sessions.live(ADDER), server.sessions.live(SECOND)) == (2, 1)
+    server.sessions.end_all(ADDER, "ended with its version")
+    assert (server.live(ADDER), server.live(SECOND), len(server.sessions)) == (0, 1, 1)
+    error = await result(server.ask([1], sequence=5))
+    assert isinstance(error, SequenceGone)
+    assert "ended with its version" in error.sentence
+    assert await sums(server.ask([1], sequence="new")) == [[202]]
+
+
+async def test_rows_for_many_sequences_find_their_versions(server):
+    await result(server.ask([1], sequence="old", start=True))
+    await result(server.ask([1], sequence="counted", start=True, step=0))
+    model = server.sessions.route(ADDER.name, "", SCOPE, None, start=False, numbered=False)
+    asked = chunk(*[[1]] * 3, ids=["old", "counted", "none"], start=[False, True, False], step=[-1, 0, -1])
+    rows = np.arange(3)
+    assert server.sessions.settled(model)
+    server.publish(SECOND)
+    newest = server.catalogue[SECOND]
+    asked.model = SECOND
+    assert not server.sessions.settled(newest)
+    routes, refused = server.sessions.routes(newest, asked, rows, named=False)
+    routed = {found.key: rows_.tolist() for found, rows_ in routes}
+    assert refused == {}
+    assert routed == {ADDER: [0, 1], SECOND: [2]}
+    anew = chunk([1], ids=["old"], start=True, model=SECOND)
+    assert [found.key for found, _ in server.sessions.routes(newest, anew, rows[:1], named=False)[0]] == [SECOND]
+
+
+async def test_the_reaper_ends_idle_sequences_until_it_is_cancelled(server, monkeypatch):
+    await result(server.ask([1], sequence=5, start=True))
+    server.clock.now += 60
+    slept = asyncio.Event()
+
+    async def sleep(seconds):
+        assert seconds == 1.0
+        if slept.is_set():
+            await asyncio.Event().wait()
+        slept.set()
+
+    monkeypatch.setattr("server.sessions.asyncio", SimpleNamespace(sleep=sleep))
+    reaping = asyncio.create_task(server.sessions.reap())
+    await slept.wait()
+    while server.sessions.live(ADDER):
+        await asyncio.wait([reaping], timeout=0)
+    reaping.cancel()
+    await asyncio.gather(reaping, return_exceptions=True)
+    assert isinstance(await result(server.ask([1], sequence=5)), SequenceGone)

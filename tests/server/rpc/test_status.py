@@ -3,7 +3,7 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from server.errors import InvalidRequest, SequenceGone, SequencesFull
+from server.errors import InvalidRequest, SequenceGone, SequencesFull, StepGap
 from server.pb import grpc_service_pb2 as pb
 from server.rpc.status import abort, parse, stream_error
 
@@ -65,3 +65,13 @@ def test_a_streams_error_without_a_retry_has_no_hint():
         "recur_code",
         "recur_reason",
     }
+
+
+async def test_where_a_sequence_stands_is_told_on_calls_and_on_streams():
+    error = StepGap("it is at step 7", position=7)
+    context = FakeContext()
+    await abort(context, error)
+    info = ErrorInfo()
+    assert context.status().details[0].Unpack(info)
+    assert dict(info.metadata) == {"position": "7"}
+    assert stream_error(error, "").infer_response.parameters["recur_step"].int64_param == 7

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 
 import grpc
 import pytest
@@ -7,7 +8,7 @@ from server.errors import Draining, SequenceGone
 from server.pb import grpc_service_pb2 as pb
 from server.rpc import stream
 from server.rpc.stream import Stream
-from tests.server.fakes import PATIENCE_SECONDS
+from tests.server.fakes import PATIENCE_SECONDS, SECRET
 from tests.server.rpc.fakes import FakeInbox, method, service, serving
 
 
@@ -76,7 +77,7 @@ async def test_an_error_is_a_message_and_the_stream_stays_open():
     inbox, context = FakeInbox(), FakeContext([b"\xff", request("a")])
     served = serve(inbox, context)
     await settle()
-    inbox.replies[0](SequenceGone("it has ended"))
+    inbox.reply(0, SequenceGone("it has ended"))
     context.requests.put_nowait(request("b"))
     context.end()
     await settle()
@@ -87,6 +88,35 @@ async def test_an_error_is_a_message_and_the_stream_stays_open():
         ("[request id", "a"),
         ("", "b"),
     ]
+
+
+async def test_what_nobody_expected_fails_its_request_alone_and_is_told_to_the_log(caplog):
+    inbox, context = FakeInbox(), FakeContext([request("a")])
+    inbox.refusal = RuntimeError(SECRET)
+    served = serve(inbox, context)
+    await settle()
+    inbox.refusal = None
+    context.requests.put_nowait(request("b"))
+    context.end()
+    await settle()
+    assert not served.done(), "the other request waits for its answer"
+    inbox.answer(1)
+    await finish(served)
+    failed, answered = context.written
+    assert failed.error_message.startswith("[request id: a] INTERNAL INTERNAL: ")
+    assert SECRET not in failed.error_message
+    assert answered.infer_response.id == "b"
+    assert [record.exc_info[1].args for record in caplog.records if record.levelno == logging.ERROR] == [(SECRET,)]
+
+
+async def test_the_requests_of_a_stream_are_one_clients():
+    inbox, other = FakeInbox(), FakeInbox()
+    tasks = [serve(inbox, FakeContext([request("a"), request("b")])), serve(other, FakeContext([request("c")]))]
+    await settle()
+    assert inbox.clients[0] == inbox.clients[1] != other.clients[0]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_slow_reader_bounds_what_is_read(monkeypatch):

@@ -9,12 +9,10 @@ from server.errors import SequenceGone
 from server.pb import grpc_service_pb2 as pb
 from server.rpc.transport import SERVICE
 from tests.server.fakes import PATIENCE_SECONDS
-from tests.server.rpc.fakes import FakeInbox, method, service, serving
+from tests.server.rpc.fakes import FakeContext, FakeInbox, method, service, serving
 
 SECRET = "the cause that stays in the log"
 UNSERVED = {
-    "RepositoryModelLoad",
-    "RepositoryModelUnload",
     "SystemSharedMemoryStatus",
     "SystemSharedMemoryRegister",
     "SystemSharedMemoryUnregister",
@@ -83,7 +81,7 @@ async def test_an_error_is_the_calls_status_with_the_requests_id():
 
 async def test_a_call_whose_client_has_gone_leaves_the_queue():
     inbox = FakeInbox()
-    waiting = asyncio.create_task(service(inbox).ModelInfer(pb.ModelInferRequest()))
+    waiting = asyncio.create_task(service(inbox).infer(b"", FakeContext()))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -94,7 +92,7 @@ async def test_a_call_whose_client_has_gone_leaves_the_queue():
 
 async def test_a_call_cancelled_after_its_answer_cancels_nothing():
     inbox = FakeInbox()
-    waiting = asyncio.create_task(service(inbox).ModelInfer(pb.ModelInferRequest()))
+    waiting = asyncio.create_task(service(inbox).infer(b"", FakeContext()))
     await asyncio.sleep(0)
     inbox.answer(0)
     waiting.cancel()

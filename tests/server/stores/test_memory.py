@@ -4,104 +4,84 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server.errors import SequencesFull
+from models.manifest import TensorSpec
+from server.stores import memory
 from server.stores.memory import MemoryStore
+from server.types import Batch
 
-INITIAL = {"a": np.array([1.5, 2.5], np.float32), "b": np.array(7), "c": np.zeros((2, 2), np.float64)}
-
-
-@pytest.fixture
-def store():
-    return MemoryStore(INITIAL, capacity=4)
-
-
-def gather(store, slots, fresh=None):
-    return store.gather(np.array(slots, np.intp), np.array(fresh or [False] * len(slots)))
-
-
-def states(*values):
-    """Rows that tell which value and which state they are; the names are not in the store's order."""
-    return {
-        "c": np.array([np.full((2, 2), value / 4) for value in values]),
-        "b": np.array([value * 10 for value in values]),
-        "a": np.array([[value, -value] for value in values], np.float32),
-    }
-
-
-def test_what_is_committed_is_gathered_row_by_row_and_name_by_name(store):
-    slots = store.allocate(3)
-    store.commit(np.array(slots), states(1, 2, 3))
-    rows = gather(store, slots[::-1])
-    assert rows.keys() == INITIAL.keys()
-    for name, expected in states(3, 2, 1).items():
-        np.testing.assert_array_equal(rows[name], expected)
-        assert rows[name].dtype == INITIAL[name].dtype
-
-
-def test_fresh_rows_are_the_initial_state_whatever_the_slot_held(store):
-    slots = store.allocate(2)
-    store.commit(np.array(slots), states(1, 2))
-    rows = gather(store, slots, [False, True])
-    for name, initial in INITIAL.items():
-        np.testing.assert_array_equal(rows[name][0], states(1)[name][0])
-        np.testing.assert_array_equal(rows[name][1], initial)
-
-
-def test_gathering_a_fresh_row_does_not_change_what_is_kept(store):
-    [slot] = store.allocate(1)
-    store.commit(np.array([slot]), states(5))
-    gather(store, [slot], [True])
-    np.testing.assert_array_equal(gather(store, [slot])["a"], states(5)["a"])
-
-
-def test_what_was_gathered_is_a_copy(store):
-    [slot] = store.allocate(1)
-    store.commit(np.array([slot]), states(5))
-    gather(store, [slot])["b"][:] = 0
-    assert gather(store, [slot])["b"].tolist() == [50]
-
-
-def test_a_commit_of_no_rows_changes_nothing(store):
-    [slot] = store.allocate(1)
-    store.commit(np.array([slot]), states(5))
-    store.commit(np.array([], np.intp), {name: state[:0] for name, state in states(1).items()})
-    assert gather(store, [slot])["b"].tolist() == [50]
-
-
-def test_slots_in_use_are_never_given_twice(store):
-    first = store.allocate(3)
-    store.release([first[1]])
-    second = store.allocate(2)
-    assert len({first[0], first[2], *second}) == 4
-    assert store.live == 4
-
-
-def test_slots_are_given_all_or_none(store):
-    store.allocate(3)
-    with pytest.raises(SequencesFull, match=r"3 sequences are live and 4 are the most"):
-        store.allocate(2)
-    assert store.live == 3
-    assert len(store.allocate(1)) == 1
-
-
-def test_a_slot_given_back_makes_room(store):
-    slots = store.allocate(4)
-    with pytest.raises(SequencesFull):
-        store.allocate(1)
-    store.release(slots[:1])
-    assert store.allocate(1) == slots[:1]
-
-
-def test_the_bytes_of_a_slot_are_those_of_all_its_states(store):
-    assert store.slot_bytes == 2 * 4 + 8 + 4 * 8
+MIB = 2**20
+OUTPUTS = (TensorSpec("y", "FP32", ("time", 2)),)
 
 
 def resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+def write(store, slots, width):
+    rows = len(slots)
+    ones = np.ones(rows, np.int64)
+    none = np.zeros(rows, np.uint64)
+    batch = Batch(np.array(slots), ones > 1, {}, ones, ones, numbered=None, digests=none, lives=none)
+    outputs = {"y": np.zeros((rows, 1, 2), np.float32)}
+    store.commit(batch, outputs, {"a": np.ones((rows, width), np.float32)}, np.arange(rows))
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """Make a store of rows of a MiB, whose blocks are of 8 slots."""
+    monkeypatch.setattr(memory, "BLOCK", 8)
+    return MemoryStore({"a": np.zeros(MIB // 4, np.float32)}, OUTPUTS, capacity=500)
+
+
 def test_rows_cost_no_memory_until_they_are_written():
     before = resident_bytes()
-    store = MemoryStore({"a": np.zeros(2**20, np.float32)}, capacity=512)
-    store.commit(np.array(store.allocate(1)), {"a": np.ones((1, 2**20), np.float32)})
-    assert resident_bytes() - before < 512 * 2**20, "the reserve is 2 GiB"
+    store = MemoryStore({"a": np.zeros(MIB, np.float32)}, OUTPUTS, capacity=512)
+    write(store, store.allocate(1), MIB)
+    assert resident_bytes() - before < 512 * MIB, "the reserve is 2 GiB"
+
+
+def test_a_block_without_a_sequence_goes_back_to_the_system(wide):
+    slots = wide.allocate(48)
+    write(wide, slots, MIB // 4)
+    before = resident_bytes()
+    kept = [slots[20]]
+    wide.release([slot for slot in slots if slot not in kept])
+    assert resident_bytes() > before - 8 * MIB, "nothing goes back before the store is told to"
+    wide.trim()
+    assert resident_bytes() < before - 32 * MIB
+    assert wide.gather(np.array(kept), np.array([False]))["a"].all()
+
+
+def test_a_block_goes_back_when_its_last_sequence_has_gone_though_others_went_before(wide):
+    slots = wide.allocate(8)
+    write(wide, slots, MIB // 4)
+    before = resident_bytes()
+    wide.release(slots[1:])
+    wide.trim()
+    assert resident_bytes() > before - 2 * MIB
+    wide.release(slots[:1])
+    wide.trim()
+    assert resident_bytes() < before - 6 * MIB
+
+
+def test_slots_of_a_block_that_went_back_are_used_again(wide):
+    slots = wide.allocate(8)
+    write(wide, slots, MIB // 4)
+    wide.release(slots)
+    wide.trim()
+    again = wide.allocate(8)
+    write(wide, again[:4], MIB // 4)
+    wide.trim()
+    assert wide.gather(np.array(again[:4]), np.zeros(4, np.bool_))["a"].all()
+    assert sorted(again) == sorted(slots)
+
+
+def test_the_last_block_may_be_cut_off_by_the_capacity(monkeypatch):
+    monkeypatch.setattr(memory, "BLOCK", 8)
+    store = MemoryStore({"a": np.zeros(MIB // 4, np.float32)}, OUTPUTS, capacity=10)
+    slots = store.allocate(10)
+    write(store, slots, MIB // 4)
+    store.release(slots)
+    store.trim()
+    assert store.live == 0
+    assert len(store.allocate(10)) == 10

@@ -1,0 +1,46 @@
+"""The table of works: what `make bench` measures, beside what, and what it must reach."""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from benchmarks.latency import HalfLoad
+from benchmarks.memory import Churn, IdleBytes
+from benchmarks.record import Record
+from benchmarks.scheduling import Scheduling
+from benchmarks.throughput import Throughput
+
+
+class Work(Protocol):
+    """Something to measure."""
+
+    def records(self, work: str) -> Iterator[Record]:
+        """Measure under the name `work`; raises Unmeasured where the server cannot do it."""
+        ...
+
+
+# Requests of many rows under way: one is run, one read, one written, one on its way.
+LANES = 4
+
+
+def _streams(count: int, bar: float | None) -> Throughput:
+    return Throughput("stream", count, batch=(count, 1), bars={"echo": bar, "onnxruntime": None})
+
+
+def _rows(count: int, bar: float) -> Throughput:
+    return Throughput("rows", LANES, size=count, batch=(count, 1), bars={"onnxruntime": bar})
+
+
+WORKS: Mapping[str, Work] = {
+    "stream_1": _streams(1, None),
+    "stream_16": _streams(16, 0.6),
+    "stream_64": _streams(64, 0.8),
+    "stream_256": _streams(256, 0.8),
+    "unary_64": Throughput("unary", 64, bars={"echo": 0.8}),
+    "rows_64": _rows(64, 0.35),
+    "rows_256": _rows(256, 0.55),
+    "chunk16_64": Throughput("stream", 64, size=16, batch=(64, 16), bars={"onnxruntime": 0.33}),
+    "p99_half_load": HalfLoad(streams=64, bar=2.0),
+    "idle_bytes": IdleBytes(sequences=1_000_000, allowance=300),
+    "churn_rss": Churn(sequences=5_000_000, allowed=1.0),
+    "scheduler_us": Scheduling(allowed=3.0),
+}

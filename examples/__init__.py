@@ -1,0 +1,1 @@
+"""The Python client in three small programs, run from the project's root."""

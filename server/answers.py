@@ -1,0 +1,73 @@
+"""What a turn has to say to each of its chunks."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from models.manifest import Manifest
+from models.tensors import NUMPY, TIME, fixed_shape
+from server.errors import RecurError
+from server.turn import Turn
+from server.types import Answer, Arrays, Chunk, Slots, Stored
+
+
+class Piece(NamedTuple):
+    """The outputs of some of a turn's rows, `[rows, time, …]` by name."""
+
+    rows: Slots
+    outputs: Arrays
+
+
+def answers(manifest: Manifest, turn: Turn, pieces: Sequence[Piece]) -> Iterable[tuple[Chunk, Answer]]:
+    """Give each chunk its answer: cut from the outputs where all rows ran together, else put together row by row."""
+    whole = len(pieces) == 1 and not turn.errors and not turn.replays
+    for chunk, first, stop in turn.chunk_rows():
+        positions = turn.positions[first:stop]
+        if whole:
+            yield chunk, Answer(_cut(manifest, pieces[0].outputs, chunk.time, first, stop), positions)
+            continue
+        replayed = np.zeros(stop - first, np.bool_)
+        replayed[[row - first for row in turn.replays if first <= row < stop]] = True
+        errors = {row - first: error for row, error in turn.errors.items() if first <= row < stop}
+        yield chunk, Answer(_put_together(manifest, turn, pieces, chunk, first, stop), positions, replayed, errors)
+
+
+def refused(chunk: Chunk, error: RecurError) -> Answer:
+    """Answer all rows of a chunk with one error."""
+    return Answer({}, np.zeros(chunk.rows, np.int64), None, dict.fromkeys(range(chunk.rows), error))
+
+
+def _cut(manifest: Manifest, outputs: Arrays, time: int, first: int, stop: int) -> Arrays:
+    return {
+        spec.name: outputs[spec.name][first:stop, :time]
+        if spec.shape[:1] == (TIME,)
+        else outputs[spec.name][first:stop]
+        for spec in manifest.outputs
+    }
+
+
+def _put_together(
+    manifest: Manifest, turn: Turn, pieces: Sequence[Piece], chunk: Chunk, first: int, stop: int
+) -> Arrays:
+    """Outputs of one chunk: rows that ran, rows that are answered again, zeros for the others."""
+    outputs = {}
+    for spec in manifest.outputs:
+        timed = spec.shape[:1] == (TIME,)
+        axes = (chunk.time, *fixed_shape(spec.shape[1:])) if timed else fixed_shape(spec.shape)
+        outputs[spec.name] = output = np.zeros((stop - first, *axes), NUMPY[spec.dtype])
+        for rows, found in pieces:
+            here = (rows >= first) & (rows < stop) & ~np.isin(rows, list(turn.errors))
+            part = found[spec.name][here]
+            output[rows[here] - first] = part[:, : chunk.time] if timed else part
+        for row, stored in turn.replays.items():
+            if first <= row < stop:
+                _replay(output, row - first, stored, spec.name, timed=timed)
+    return outputs
+
+
+def _replay(output: np.ndarray, row: int, stored: Stored, name: str, *, timed: bool) -> None:
+    if timed:
+        output[row, : stored.length] = stored.outputs[name]
+    else:
+        output[row] = stored.outputs[name]

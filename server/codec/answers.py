@@ -1,0 +1,111 @@
+"""Writes answers: all that does not change from one to the next is encoded once."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from models.manifest import TensorSpec
+from server.codec.varint import varint
+from server.pb import grpc_service_pb2 as pb
+from server.types import Answer, ModelKey
+
+ID_TAG, RAW_TAG, ANSWER_TAG = b"\x1a", b"\x32", b"\x12"
+# Map entries of the message's parameters: the entry's tag and length, the name, the value's tag and length, the value.
+STEP = b"\x0a\x0arecur_step\x12"
+REPLAYED = b"\x22\x14\x0a\x0erecur_replayed\x12\x02\x08\x01"
+FINAL = b"\x22\x1b\x0a\x15triton_final_response\x12\x02\x08\x01"
+# A text on the wire has its length, 4 bytes, before it.
+NO_TEXT = bytes(4)
+
+Meta = tuple[str, str, tuple[int, ...]]
+Tensor = tuple[Meta, bytes]
+
+
+def encode_answer(
+    request_id: str, model: ModelKey, specs: Sequence[TensorSpec], answer: Answer, *, kept: bool, final: bool
+) -> bytes:
+    """Write a ModelInferResponse to one sequence, or to rows that are not kept.
+
+    Args:
+        request_id: echoed.
+        model: the version that ran.
+        specs: the outputs to write, in their order.
+        answer: outputs `[rows, time, …]` by name.
+        kept: whether a sequence is told its step.
+        final: whether the answer is to say that it is the last.
+    """
+    parameters = []
+    if kept:
+        value = b"\x10" + varint(answer.positions.item(0))
+        entry = STEP + varint(len(value)) + value
+        parameters += [b"\x22", varint(len(entry)), entry]
+        if answer.replayed is not None and answer.replayed.item(0):
+            parameters.append(REPLAYED)
+    if final:
+        parameters.append(FINAL)
+    return _encode(request_id, model, _outputs(specs, answer), parameters)
+
+
+def encode_many(request_id: str, model: ModelKey, specs: Sequence[TensorSpec], answer: Answer, *, final: bool) -> bytes:
+    """Write a ModelInferResponse to many sequences: the outputs, then what became of each row."""
+    rows = len(answer.positions)
+    status, texts, replayed = _all_well(rows)
+    if answer.errors:
+        status, texts = _errors(answer, rows)
+    if answer.replayed is not None:
+        replayed = answer.replayed.tobytes()
+    tensors = _outputs(specs, answer)
+    tensors += [
+        (("sequence_status", "INT32", (rows,)), status),
+        (("sequence_error", "BYTES", (rows,)), texts),
+        (("recur_step", "INT64", (rows,)), answer.positions.tobytes()),
+        (("recur_replayed", "BOOL", (rows,)), replayed),
+    ]
+    return _encode(request_id, model, tensors, [FINAL] if final else [])
+
+
+@lru_cache(maxsize=256)
+def _all_well(rows: int) -> tuple[bytes, bytes, bytes]:
+    """Status, texts and replays of rows of which none is refused or comes again."""
+    return np.zeros(rows, np.int32).tobytes(), NO_TEXT * rows, np.zeros(rows, np.bool_).tobytes()
+
+
+def _errors(answer: Answer, rows: int) -> tuple[bytes, bytes]:
+    status, texts = np.zeros(rows, np.int32), [NO_TEXT] * rows
+    for row, error in answer.errors.items():
+        text = error.text().encode()
+        status[row], texts[row] = error.code.value[0], len(text).to_bytes(4, "little") + text
+    return status.tobytes(), b"".join(texts)
+
+
+def encode_stream_answer(answer: bytes) -> bytes:
+    """Write a ModelStreamInferResponse around a ModelInferResponse."""
+    return b"".join((ANSWER_TAG, varint(len(answer)), answer))
+
+
+def _outputs(specs: Sequence[TensorSpec], answer: Answer) -> list[Tensor]:
+    tensors: list[Tensor] = []
+    for spec in specs:
+        array = answer.outputs[spec.name]
+        tensors.append(((spec.name, spec.dtype, array.shape), array.tobytes()))
+    return tensors
+
+
+def _encode(request_id: str, model: ModelKey, tensors: Sequence[Tensor], parameters: Sequence[bytes]) -> bytes:
+    pieces = [_head(model, tuple([meta for meta, _ in tensors])), *parameters]
+    if request_id:
+        name = request_id.encode()
+        pieces += (ID_TAG, varint(len(name)), name)
+    for _, raw in tensors:
+        pieces += (RAW_TAG, varint(len(raw)), raw)
+    return b"".join(pieces)
+
+
+@lru_cache(maxsize=1024)
+def _head(model: ModelKey, metas: Sequence[Meta]) -> bytes:
+    """What all answers of these shapes begin with; the other fields follow it, as the wire allows."""
+    head = pb.ModelInferResponse(model_name=model.name, model_version=str(model.version))
+    for name, dtype, shape in metas:
+        head.outputs.add(name=name, datatype=dtype, shape=shape)
+    return head.SerializeToString()

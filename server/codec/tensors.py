@@ -1,0 +1,218 @@
+"""A request's tensors as arrays, checked against the model's."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+
+import msgspec
+import numpy as np
+
+from models.manifest import Manifest, TensorSpec
+from models.tensors import NUMPY, TIME, DType, describe_shape
+from server.errors import InvalidRequest
+from server.pb import grpc_service_pb2 as pb
+from server.types import Array, Ints
+
+LENGTHS = "lengths"
+
+# Tensors of requests for many sequences, `[rows]` each; a name may come in more than one datatype.
+BYTES = "BYTES"
+RESERVED: Mapping[str, tuple[str, ...]] = {
+    LENGTHS: ("INT64",),
+    "sequence_id": ("INT64", BYTES),
+    "sequence_start": ("BOOL",),
+    "sequence_end": ("BOOL",),
+    "recur_step": ("INT64",),
+    "recur_incarnation": (BYTES,),
+}
+
+CONTENTS: dict[str, str] = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    BYTES: "bytes_contents",
+}
+
+
+class Tensors(msgspec.Struct, frozen=True, eq=False):
+    """A request's arrays.
+
+    Attributes:
+        inputs: the model's, by name, `[rows, time, …]`.
+        rows, time: what they share; a model without a time axis does one step.
+        lengths: valid steps of each row, `[rows]`; None where all are whole.
+        reserved: those of requests for many sequences, by name, `[rows]`.
+    """
+
+    inputs: Mapping[str, Array]
+    rows: int
+    time: int
+    lengths: Ints | None
+    reserved: Mapping[str, Array | Sequence[bytes]]
+
+
+Given = pb.ModelInferRequest.InferInputTensor
+Raw = bytes | None
+
+
+def decode_tensors(request: pb.ModelInferRequest, manifest: Manifest) -> Tensors:
+    """Read and check the request's tensors against the model's.
+
+    Args:
+        request: raw or typed tensors.
+        manifest: names, datatypes and shapes that are expected.
+
+    Raises:
+        InvalidRequest: names the tensor, what came and what was expected.
+    """
+    inputs: dict[str, Array] = {}
+    reserved: dict[str, Array | Sequence[bytes]] = {}
+    for tensor, raw in _tensors(request):
+        name = tensor.name
+        if name in inputs or name in reserved:
+            raise InvalidRequest(f"input '{name}' came twice")
+        if (spec := _spec(name, manifest)) is not None:
+            inputs[name] = _decode(spec, tensor, raw)
+        else:
+            reserved[name] = _decode_reserved(tensor, raw, manifest)
+    if len(inputs) < len(manifest.inputs):
+        missing = next(spec for spec in manifest.inputs if spec.name not in inputs)
+        raise InvalidRequest(f"input '{missing.name}' is missing; {_expected(missing)} is expected")
+    rows, time = _common_axes(inputs, manifest)
+    for name, values in reserved.items():
+        if len(values) != rows:
+            raise InvalidRequest(f"input '{name}' has {len(values)} values for {rows} rows")
+    return tensors_of(inputs, rows, time, reserved)
+
+
+def tensors_of(
+    inputs: Mapping[str, Array], rows: int, time: int, reserved: dict[str, Array | Sequence[bytes]]
+) -> Tensors:
+    """Put arrays together that were checked."""
+    lengths = reserved.pop(LENGTHS, None)
+    return Tensors(inputs, rows, time, None if lengths is None else np.asarray(lengths, np.int64), reserved)
+
+
+def wanted_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> Sequence[TensorSpec]:
+    """Give the outputs to answer, all by default; raises InvalidRequest for one that the model has not."""
+    if not request.outputs:
+        return manifest.outputs
+    specs = {spec.name: spec for spec in manifest.outputs}
+    for output in request.outputs:
+        if output.name not in specs:
+            raise InvalidRequest(f"output '{output.name}' is not one of the model's: {', '.join(specs)}")
+    return [specs[output.name] for output in request.outputs]
+
+
+def _tensors(request: pb.ModelInferRequest) -> Iterable[tuple[Given, Raw]]:
+    """The request's tensors, each with its raw bytes or None for typed contents."""
+    tensors, raws = request.inputs, request.raw_input_contents
+    count = len(raws)
+    if not count:
+        return zip(tensors, repeat(None))
+    if count != len(tensors):
+        raise InvalidRequest(f"{count} raw_input_contents came for {len(tensors)} inputs")
+    return zip(tensors, raws)  # noqa: B905  their lengths were compared
+
+
+def _spec(name: str, manifest: Manifest) -> TensorSpec | None:
+    """The model's input of that name; None for a reserved one."""
+    for spec in manifest.inputs:
+        if spec.name == name:
+            return spec
+    if name not in RESERVED:
+        known = ", ".join((*(spec.name for spec in manifest.inputs), LENGTHS))
+        raise InvalidRequest(f"input '{name}' is not one of the model's: {known}")
+    return None
+
+
+def _decode(spec: TensorSpec, tensor: Given, raw: Raw) -> Array:
+    if tensor.datatype != spec.dtype:
+        came = tensor.datatype or "of no datatype"
+        raise InvalidRequest(f"input '{spec.name}' is {came}; {_expected(spec)} is expected")
+    shape = tuple(tensor.shape)
+    free = 2 if spec.shape[:1] == (TIME,) else 1
+    if len(shape) != len(spec.shape) + 1 or shape[free:] != spec.shape[free - 1 :]:
+        raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; {_expected(spec)} is expected")
+    if min(shape) < 1:
+        raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; every axis must be at least 1")
+    return _elements(spec.name, spec.dtype, tensor, raw, math.prod(shape)).reshape(shape)
+
+
+def _decode_reserved(tensor: Given, raw: Raw, manifest: Manifest) -> Array | Sequence[bytes]:
+    name, dtype, shape = tensor.name, tensor.datatype, tuple(tensor.shape)
+    if dtype not in RESERVED[name]:
+        expected = " or ".join(RESERVED[name])
+        raise InvalidRequest(f"input '{name}' is {dtype or 'of no datatype'}; {expected} [batch] is expected")
+    if len(shape) != 1 or shape[0] < 1:
+        raise InvalidRequest(f"input '{name}' has shape {list(shape)}; [batch] is expected, of at least 1")
+    if dtype != BYTES:
+        return _elements(name, dtype, tensor, raw, shape[0])  # type: ignore[arg-type]  # RESERVED has no others
+    return split(name, raw, shape) if raw is not None else _counted(name, list(tensor.contents.bytes_contents), shape)
+
+
+def _elements(name: str, dtype: DType, tensor: Given, raw: Raw, count: int) -> Array:
+    numpy_dtype = NUMPY[dtype]
+    if raw is not None:
+        if len(raw) != count * numpy_dtype.itemsize:
+            raise InvalidRequest(
+                f"input '{name}' has {len(raw)} bytes; its shape {list(tensor.shape)} of {dtype} "
+                f"takes {count * numpy_dtype.itemsize}"
+            )
+        return np.frombuffer(raw, numpy_dtype)
+    if dtype not in CONTENTS:
+        raise InvalidRequest(f"input '{name}' is {dtype}, which has no typed contents; send it raw")
+    values = getattr(tensor.contents, CONTENTS[dtype])
+    if len(values) != count:
+        raise InvalidRequest(
+            f"input '{name}' has {len(values)} {CONTENTS[dtype]}; its shape {list(tensor.shape)} takes {count}"
+        )
+    try:
+        return np.array(values, numpy_dtype)
+    except OverflowError as error:  # the small integers have no field of their own: they come as 32 bits and must fit
+        raise InvalidRequest(f"input '{name}' has a value that does not fit {dtype}") from error
+
+
+def split(name: str, raw: bytes, shape: Sequence[int]) -> Sequence[bytes]:
+    """Cut values of BYTES, of which each has its length, 4 bytes, before it; raises InvalidRequest."""
+    values, place = [], 0
+    while place < len(raw):
+        stop = place + 4 + int.from_bytes(raw[place : place + 4], "little")
+        if stop > len(raw) or place + 4 > len(raw):
+            raise InvalidRequest(f"input '{name}' is not values of BYTES, each with its length in 4 bytes before it")
+        values.append(raw[place + 4 : stop])
+        place = stop
+    return _counted(name, values, shape)
+
+
+def _counted(name: str, values: Sequence[bytes], shape: Sequence[int]) -> Sequence[bytes]:
+    if len(values) != shape[0]:
+        raise InvalidRequest(f"input '{name}' has {len(values)} values; its shape {list(shape)} takes {shape[0]}")
+    return values
+
+
+def _common_axes(inputs: Mapping[str, Array], manifest: Manifest) -> tuple[int, int]:
+    """Rows and time, which all inputs share; time is 1 where none has it."""
+    first = manifest.inputs[0]
+    rows, time = len(inputs[first.name]), None
+    for spec in manifest.inputs:
+        shape, timed = inputs[spec.name].shape, spec.shape[:1] == (TIME,)
+        if shape[0] != rows or (timed and time not in (None, shape[1])):
+            steps = f" of {shape[1]} steps" if timed else ""
+            raise InvalidRequest(
+                f"input '{spec.name}' has {shape[0]} rows{steps}; input '{first.name}' has {rows} rows of {time or 1}"
+            )
+        time = shape[1] if timed else time
+    return rows, time or 1
+
+
+def _expected(spec: TensorSpec) -> str:
+    return f"{spec.dtype} {describe_shape(spec.shape)}"

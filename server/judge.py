@@ -1,0 +1,127 @@
+"""Begins turns: what each row of some chunks means for its sequence, all at once for those that simply go on."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+import numpy as np
+
+from server.catalogue import Catalogue, ServedModel
+from server.digest import digests
+from server.errors import RecurError, VersionMismatch
+from server.exactly_once import Asked, Verdict, decide
+from server.past import Past
+from server.room import Room
+from server.roster import Rosters
+from server.turn import Turn
+from server.types import NOWHERE, UNNUMBERED, Chunk, Scope, SequenceId, Stored, Words
+
+
+@final
+class Judge:
+    """Reads what is stored, and takes slots for sequences that begin; changes nothing else."""
+
+    def __init__(
+        self, catalogue: Catalogue, rosters: Rosters, past: Past, room: Room, *, clock: Callable[[], float]
+    ) -> None:
+        self._catalogue = catalogue
+        self._rosters = rosters
+        self._past = past
+        self._room = room
+        self._clock = clock
+
+    def begin(self, chunks: Sequence[Chunk]) -> Turn:
+        """Judge the rows of chunks of one model version."""
+        model = self._catalogue[chunks[0].model]
+        slots = self._slots(model, chunks)
+        turn, records = Turn(chunks, np.array(slots, np.intp)), model.store.records
+        lives = records.life.take(turn.slots, mode="clip")
+        turn.before = before = records.position.take(turn.slots, mode="clip")
+        turn.positions = before + turn.advances
+        if turn.plain and NOWHERE not in slots:
+            turn.lives = lives
+            return turn
+        live = turn.slots >= 0
+        turn.before = before = before * live
+        goes_on = live & ~turn.start
+        if turn.lives.any():
+            goes_on &= (turn.lives == 0) | (turn.lives == lives)
+        if turn.numbered is not None:
+            goes_on &= ~turn.numbered | (turn.steps == before)
+            turn.digests = _digests(chunks, model)
+        turn.lives = np.where(goes_on, lives, turn.lives)
+        if not goes_on.all():
+            self._judge(model, turn, np.flatnonzero(~goes_on).tolist())
+        return turn
+
+    def _slots(self, model: ServedModel, chunks: Sequence[Chunk]) -> list[int]:
+        roster, slots = self._rosters.of(model.key), []
+        for chunk in chunks:
+            if chunk.ids:
+                of = roster.of(chunk.scope)
+                slots += [of.get(sequence, NOWHERE) for sequence in chunk.ids]
+            else:
+                slots += [NOWHERE] * chunk.rows
+        return slots
+
+    def _judge(self, model: ServedModel, turn: Turn, rows: Sequence[int]) -> None:
+        """Judge one by one the rows that begin, come again or may be wrong."""
+        creating: list[int] = []
+        for row in rows:
+            if not turn.keeps(row):
+                _begin_anew(turn, row)
+                continue
+            try:
+                verdict = self._verdict(model, turn, row, *turn.owner(row))
+            except RecurError as error:
+                turn.fail(row, error)
+                continue
+            if verdict is Verdict.CREATE:
+                creating.append(row)
+            elif verdict is Verdict.ANEW:
+                _begin_anew(turn, row)
+            elif verdict is Verdict.REPLAY:
+                turn.replays[row] = stored = self._stored(model, turn, row, *turn.owner(row))
+                turn.positions[row] = stored.position
+        if creating:
+            self._create(model, turn, creating)
+
+    def _verdict(self, model: ServedModel, turn: Turn, row: int, scope: Scope, sequence: SequenceId) -> Verdict:
+        slot, ended = turn.slots.item(row), None
+        asked = Asked(turn.start.item(row), turn.steps.item(row), turn.lives.item(row), turn.digests.item(row))
+        live = model.store.records[slot] if slot >= 0 else None
+        if live is not None and turn.part == "peek":
+            live = live._replace(length=UNNUMBERED)  # a question is no step, and never one that comes again
+        named = f"sequence {sequence!r} of model '{scope.model}'"
+        if live is None:
+            elsewhere = self._rosters.version(scope, sequence)
+            if elsewhere is not None and not (asked.start and asked.step == UNNUMBERED):
+                raise VersionMismatch(
+                    f"{named} runs on version {elsewhere.version}, the request is for version {model.key.version}; "
+                    "leave the version out"
+                )
+            ended = self._past.get(scope, sequence, self._clock())
+            if ended and ended.model != model.key:
+                ended = ended._replace(record=None)
+        return decide(asked, live, ended, named)
+
+    def _stored(self, model: ServedModel, turn: Turn, row: int, scope: Scope, sequence: SequenceId) -> Stored:
+        slot = turn.slots.item(row)
+        return model.store.recall(slot) if slot >= 0 else self._past.stored(scope, sequence)
+
+    def _create(self, model: ServedModel, turn: Turn, rows: Sequence[int]) -> None:
+        """Take slots for as many new sequences as there is room for, the first first."""
+        slots, full = self._room.take(model, len(rows))
+        for row, slot in zip(rows, slots, strict=False):
+            turn.slots[row] = slot
+            turn.created.append(row)
+            _begin_anew(turn, row)
+        for row in rows[len(slots) :]:
+            turn.fail(row, full)
+
+
+def _begin_anew(turn: Turn, row: int) -> None:
+    turn.fresh[row], turn.positions[row] = True, turn.advances[row]
+
+
+def _digests(chunks: Sequence[Chunk], model: ServedModel) -> Words:
+    return np.array([value for chunk in chunks for value in digests(chunk, model.manifest.inputs)], np.uint64)

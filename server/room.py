@@ -1,0 +1,56 @@
+"""How many new sequences there is room for: live ones and their bytes, of each model version and of all."""
+
+from collections.abc import Callable, Iterable
+from typing import final
+
+from server.catalogue import Catalogue, ServedModel
+from server.errors import RecurError, SequencesFull, StateFull
+from server.limits import Limits, Totals
+
+
+@final
+class Room:
+    """Counted at the stores when asked, so that nothing is counted twice.
+
+    Args:
+        limits: those of a model, by its name.
+        totals: those of all models together.
+    """
+
+    def __init__(self, catalogue: Catalogue, limits: Callable[[str], Limits], totals: Totals) -> None:
+        self._catalogue = catalogue
+        self._totals = totals
+        self.limits = limits
+
+    def take(self, model: ServedModel, count: int) -> tuple[list[int], RecurError]:
+        """Take slots for as many of `count` new sequences as there is room for; the error is for the others."""
+        free, full = min(self._bounds(model), key=lambda bound: bound[0])
+        return model.store.allocate(min(count, max(0, free))), full
+
+    def admits(self) -> bool:
+        """Whether every model that serves has room for another sequence."""
+        return all(free > 0 for model in self._catalogue.served() for free, _ in self._bounds(model))
+
+    def _bounds(self, model: ServedModel) -> Iterable[tuple[int, RecurError]]:
+        limits, totals, store = self.limits(model.key.name), self._totals, model.store
+        most = limits.max_sequences
+        yield (
+            most - store.live,
+            SequencesFull(f"{most} sequences are the most that live on a version of this model; try again later"),
+        )
+        if most := limits.max_state_bytes:
+            yield (
+                (most - store.used_bytes) // store.slot_bytes,
+                StateFull(f"the sequences of this model hold {most} bytes, the most they may; try again later"),
+            )
+        if most := totals.max_total_sequences:
+            yield (
+                most - sum(loaded.store.live for loaded in self._catalogue.loaded()),
+                SequencesFull(f"{most} sequences are the most that live here; try again later"),
+            )
+        if most := totals.max_total_state_bytes:
+            used = sum(loaded.store.used_bytes for loaded in self._catalogue.loaded())
+            yield (
+                (most - used) // store.slot_bytes,
+                StateFull(f"the sequences here hold {most} bytes, the most they may; try again later"),
+            )

@@ -1,0 +1,75 @@
+"""Puts the answers of a request's rows together: they may run apart, and at different times."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import final
+
+import numpy as np
+
+from models.manifest import TensorSpec
+from models.tensors import NUMPY, TIME, fixed_shape
+from server.errors import RecurError
+from server.types import Answer, Array, Chunk
+
+
+@final
+class Gathering:
+    """The answer to a request for many sequences, filled as its chunks are done.
+
+    Args:
+        specs: the outputs that are asked for.
+        rows, time: of the request.
+        finished: called once, when every row is answered.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[TensorSpec],
+        rows: int,
+        time: int,
+        finished: Callable[[Answer], None],
+    ) -> None:
+        self._specs = specs
+        self._rows = rows
+        self._time = time
+        self._errors: dict[int, RecurError] = {}
+        self._finished = finished
+        self._left = rows
+        self._outputs: dict[str, Array] = {}
+        self._positions = np.zeros(rows, np.int64)
+        self._replayed = np.zeros(rows, np.bool_)
+
+    def refuse(self, wrong: Mapping[int, RecurError]) -> None:
+        """Note rows that are not to run."""
+        self._errors |= wrong
+        self._answered(len(wrong))
+
+    def take(self, chunk: Chunk, answer: Answer) -> None:
+        """Note the answer to some rows; one to all of them passes as it is."""
+        if chunk.place is None and not answer.errors:
+            self._finished(answer)
+            return
+        place = np.arange(self._rows) if chunk.place is None else chunk.place
+        self._positions[place] = answer.positions
+        if answer.replayed is not None:
+            self._replayed[place] = answer.replayed
+        self._errors |= {place.item(row): error for row, error in answer.errors.items()}
+        for spec in self._specs:
+            if (found := answer.outputs.get(spec.name)) is not None:
+                self._output(spec)[(place, slice(found.shape[1])) if _timed(spec) else place] = found
+        self._answered(len(place))
+
+    def _answered(self, rows: int) -> None:
+        self._left -= rows
+        if rows and not self._left:
+            outputs = {spec.name: self._output(spec) for spec in self._specs}
+            self._finished(Answer(outputs, self._positions, self._replayed, self._errors))
+
+    def _output(self, spec: TensorSpec) -> Array:
+        if spec.name not in self._outputs:
+            axes = (self._time, *fixed_shape(spec.shape[1:])) if _timed(spec) else fixed_shape(spec.shape)
+            self._outputs[spec.name] = np.zeros((self._rows, *axes), NUMPY[spec.dtype])
+        return self._outputs[spec.name]
+
+
+def _timed(spec: TensorSpec) -> bool:
+    return spec.shape[:1] == (TIME,)

@@ -1,0 +1,179 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import latency, memory, scheduling, throughput
+from benchmarks.latency import HalfLoad
+from benchmarks.memory import PORTIONS, Churn, IdleBytes
+from benchmarks.processes import LOAD, Unmeasured, echo_server, measure, resident_bytes
+from benchmarks.record import Record, compare
+from benchmarks.scheduler import seconds_a_step
+from benchmarks.scheduling import Scheduling
+from benchmarks.throughput import Throughput
+from benchmarks.works import WORKS
+
+MIB = 2**20
+
+
+class Measured:
+    """Gives the numbers that processes would have printed, by module and address, and keeps what was asked."""
+
+    def __init__(self, printed: dict[tuple[str, ...], float]) -> None:
+        self.printed = printed
+        self.asked: list[tuple[str, ...]] = []
+
+    def __call__(self, *asked: str, core: int) -> float:
+        self.asked.append(asked)
+        return next(value for begin, value in self.printed.items() if asked[: len(begin)] == begin)
+
+
+@contextmanager
+def no_echo() -> Iterator[str]:
+    yield "ECHO"
+
+
+@contextmanager
+def no_server(*_: object) -> Iterator[SimpleNamespace]:
+    yield SimpleNamespace(listen="RECUR", metrics="METRICS", process=SimpleNamespace(pid=1))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, module: object, printed: dict[tuple[str, ...], float]) -> Measured:
+    measured = Measured(printed)
+    for name, value in (("measure", measured), ("echo_server", no_echo), ("recur_server", no_server)):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
+    return measured
+
+
+def test_a_throughput_is_compared_with_each_of_its_references(monkeypatch):
+    measured = stand_in(
+        monkeypatch,
+        throughput,
+        {
+            ("benchmarks.load", "ECHO"): 100.0,
+            ("benchmarks.load", "RECUR"): 80.0,
+            ("benchmarks.alone",): 1000.0,
+        },
+    )
+    work = Throughput("stream", 64, size=16, batch=(64, 16), bars={"echo": 0.9, "onnxruntime": None}, rounds=2)
+    records = list(work.records("chunks"))
+    assert [(record.reference, record.ratio, record.reached) for record in records] == [
+        ("echo", 0.8, False),
+        ("onnxruntime", 0.08, None),
+    ]
+    assert ("benchmarks.load", "RECUR", "stream", "64", "16") in measured.asked
+    assert [asked[2:] for asked in measured.asked if asked[0] == "benchmarks.alone"] == [("64", "16")] * 2
+
+
+def test_both_servers_are_paced_at_half_of_what_this_one_can_answer(monkeypatch):
+    printed = {("benchmarks.load",): 9000.0, ("benchmarks.paced", "ECHO"): 1e-3, ("benchmarks.paced", "RECUR"): 3e-3}
+    measured = stand_in(monkeypatch, latency, printed)
+    [record] = HalfLoad(streams=64, bar=2.0, rounds=1).records("p99")
+    assert (record.value, record.unit, record.better) == (3000.0, "us", "lower")
+    assert record.ratio == pytest.approx(3.0)
+    assert record.reached is False
+    assert measured.asked[1:] == [
+        ("benchmarks.paced", "ECHO", "64", "4500.0"),
+        ("benchmarks.paced", "RECUR", "64", "4500.0"),
+    ]
+
+
+def grow(monkeypatch: pytest.MonkeyPatch, sizes: list[int]) -> None:
+    remaining = iter(sizes)
+    monkeypatch.setattr(memory, "resident_bytes", lambda _: next(remaining))
+
+
+def test_an_idle_sequence_costs_the_growth_after_the_first_portion(monkeypatch):
+    measured = stand_in(monkeypatch, memory, {("benchmarks.flow", "RECUR", "idle"): 1.0})
+    grow(monkeypatch, [MIB + 158 * 2000 * portion for portion in range(PORTIONS + 1)])
+    monkeypatch.setattr(memory, "live", lambda _: 22_000)
+    [record] = IdleBytes(sequences=20_000, allowance=300).records("idle")
+    assert (record.value, record.reference_value, record.ratio, record.reached) == (158.0, 316.0, 0.5, True)
+    sent = [(int(first), int(count)) for *_, first, count in measured.asked]
+    assert sent == [(2 * portion, 2) for portion in range(PORTIONS + 1)]
+
+
+def test_sequences_that_are_not_live_are_not_measured(monkeypatch):
+    stand_in(monkeypatch, memory, {("benchmarks.flow",): 1.0})
+    grow(monkeypatch, [MIB] * (PORTIONS + 1))
+    monkeypatch.setattr(memory, "live", lambda _: 21_999)
+    with pytest.raises(Unmeasured, match="22000 sequences were begun and 21999 are live"):
+        list(IdleBytes(sequences=20_000, allowance=300).records("idle"))
+
+
+def test_churn_is_the_growth_of_the_last_half_alone(monkeypatch):
+    stand_in(monkeypatch, memory, {("benchmarks.flow", "RECUR", "churn"): 1.0})
+    grow(monkeypatch, [MIB * portion for portion in (1, 3, 5, 7, 9)] + [9 * MIB] * 4 + [9 * MIB + 20_000])
+    [record] = Churn(sequences=20_000, allowed=1.0).records("churn")
+    assert (record.value, record.reached) == (2.0, False)
+
+
+def test_live_sequences_are_read_from_the_metrics_page():
+    page = '# TYPE recur_sequences gauge\nrecur_sequences{model="bench",version="1"} 1.1e+06\nrecur_state_bytes 3.0\n'
+    assert memory.read_live(page) == 1_100_000
+    with pytest.raises(Unmeasured, match="recur_sequences"):
+        memory.read_live("")
+
+
+def test_every_step_that_is_added_is_scheduled():
+    assert seconds_a_step() > 0
+
+
+def test_a_scheduler_is_shown_in_microseconds(monkeypatch):
+    stand_in(monkeypatch, scheduling, {("benchmarks.scheduler",): 1.5e-6})
+    [record] = Scheduling(allowed=3.0).records("scheduler_us")
+    assert (record.value, record.ratio, record.reached) == (1.5, 0.5, True)
+
+
+def test_resident_memory_is_that_of_the_process():
+    with open(f"/proc/{os.getpid()}/statm") as file:
+        pages = int(file.read().split()[1])
+    assert resident_bytes(os.getpid()) == pytest.approx(pages * os.sysconf("SC_PAGE_SIZE"), rel=0.1)
+
+
+class OneRecord:
+    def records(self, work: str) -> Iterator[Record]:
+        yield compare(work, [1.0], "us", "echo", [2.0])
+
+
+class NoRecord:
+    def records(self, work: str) -> Iterator[Record]:
+        raise Unmeasured("the server does not serve it")
+
+
+def test_a_work_that_cannot_be_done_is_a_line_and_the_others_go_on(monkeypatch, tmp_path: Path, capsys):
+    monkeypatch.setattr(command, "WORKS", {"first": NoRecord(), "second": OneRecord()})
+    monkeypatch.setattr(command, "OUTPUT", tmp_path / "bench.json")
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    assert command.main() == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[2] == "first         not measured: the server does not serve it"
+    assert printed[3].startswith("second")
+    assert '"work": "second"' in (tmp_path / "bench.json").read_text()
+
+
+def test_an_unknown_work_is_wrong_use_that_names_the_known():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--work", "nothing"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert all(work in done.stderr for work in WORKS)
+
+
+@pytest.mark.e2e
+def test_the_load_s_processes_measure_the_echo():
+    with echo_server() as address:
+        assert measure("benchmarks.load", address, "unary", "4", "1", core=LOAD) > 0
+
+
+@pytest.mark.e2e
+def test_a_process_that_fails_gives_its_sentence_and_no_traceback():
+    with pytest.raises(Unmeasured, match="sequence_status"), echo_server() as address:
+        measure("benchmarks.load", address, "rows", "2", "8", core=LOAD)

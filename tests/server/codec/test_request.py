@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.manifest import TensorSpec
+from server.codec.parameters import Parameters, decode_parameters
+from server.codec.request import HEADS, OUTLINES, Reader, id_of
+from server.codec.tensors import decode_tensors, wanted_outputs
+from server.errors import InvalidRequest
+from server.pb import grpc_service_pb2 as pb
+from tests.server.fakes import manifest
+from tests.server.rpc.requests import many, one
+
+PLAIN = manifest()
+
+
+@st.composite
+def singles(draw):
+    """Draw a request of many forms, of a few ids, steps and lives, so that outlines come again."""
+    given_ = {
+        "sequence_id": draw(st.sampled_from([1, 5, 300, 2**40, "5", "a", "abc", "\n\x0brecur_step\x12\x02\x10\x07"])),
+        "sequence_start": draw(st.sampled_from([None, True, False])),
+        "recur_step": draw(st.sampled_from([None, 0, 1, 127, 128, 2**40])),
+        "recur_incarnation": draw(st.sampled_from([None, "", "a", "b", "some-life"])),
+    }
+    parameters = {name: value for name, value in given_.items() if value is not None}
+    steps = draw(st.integers(1, 3))
+    request = one(
+        [1.5] * steps, id_=draw(st.sampled_from(["", "r7", "\n\x0bsequence_id\x12\x02\x10\x07"])), **parameters
+    )
+    if draw(st.booleans()):
+        request.outputs.add(name="y")
+    if draw(st.booleans()):
+        request.raw_input_contents[0] = draw(st.binary(min_size=4 * steps, max_size=4 * steps))
+    return request
+
+
+@st.composite
+def rows(draw):
+    """Draw a request for many sequences."""
+    count = draw(st.integers(1, 3))
+    ids = draw(st.sampled_from([[1, 2, 3], [300, 2, 1], ["a", "b", "c"], ["abc", "d", ""]]))[:count]
+    start = draw(st.sampled_from([None, [True] * count]))
+    step = draw(st.sampled_from([None, list(range(count))]))
+    lives = draw(st.sampled_from([None, ["x", "", "yz"][:count]]))
+    return many(ids, [[1.0]] * count, start=start, step=step, lives=lives)
+
+
+def same(tensors, expected):
+    assert (tensors.rows, tensors.time) == (expected.rows, expected.time)
+    for found, wanted in ((tensors.inputs, expected.inputs), (tensors.reserved, expected.reserved)):
+        assert found.keys() == wanted.keys()
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(np.asarray(found[name]), np.asarray(values))
+    np.testing.assert_array_equal(tensors.lengths, expected.lengths)
+
+
+@given(st.lists(singles() | rows(), min_size=1, max_size=12))
+def test_what_is_read_is_what_the_parser_reads_whatever_came_before(requests):
+    reader = Reader()
+    for message in (*requests, *requests):
+        read = reader.read(message.SerializeToString())
+        assert (read.model_name, read.model_version, read.id) == (message.model_name, message.model_version, message.id)
+        assert read.parameters == decode_parameters(message)
+        tensors, outputs = read.tensors(PLAIN)
+        same(tensors, decode_tensors(message, PLAIN))
+        assert outputs == wanted_outputs(message, PLAIN)
+
+
+@pytest.mark.parametrize("parameters", [{"sequence_id": 5}, {"sequence_id": "a", "recur_step": 3}, {}])
+def test_a_request_that_came_before_is_not_parsed_again(parameters, monkeypatch):
+    reader = Reader()
+    data = one([1, 2], **parameters).SerializeToString()
+    expected = reader.read(data).tensors(PLAIN)[0].inputs["x"]
+    monkeypatch.setattr("server.codec.request.pb.ModelInferRequest", None)
+    request = reader.read(data)
+    assert request.parameters == Parameters(
+        sequence_id=parameters.get("sequence_id"), step=parameters.get("recur_step", Parameters().step)
+    )
+    np.testing.assert_array_equal(request.tensors(PLAIN)[0].inputs["x"], expected)
+
+
+def test_other_values_in_a_known_outline_are_not_parsed_again(monkeypatch):
+    reader = Reader()
+    reader.read(one([1], sequence_id=5, recur_step=3, recur_incarnation="abc").SerializeToString())
+    data = one([2], sequence_id=7, recur_step=4, recur_incarnation="xyz").SerializeToString()
+    expected = decode_parameters(pb.ModelInferRequest.FromString(data))
+    monkeypatch.setattr("server.codec.request.pb.ModelInferRequest", None)
+    assert reader.read(data).parameters == expected
+
+
+def test_a_known_outline_is_read_anew_for_another_model():
+    reader = Reader()
+    data = one([1, 2], sequence_id=5).SerializeToString()
+    reader.read(data).tensors(PLAIN)
+    other = manifest(inputs=(TensorSpec("x", "INT32", ("time", 1)),))
+    with pytest.raises(InvalidRequest, match="'x' is FP32; INT32"):
+        reader.read(data).tensors(other)
+    assert reader.read(data).tensors(PLAIN)[0].time == 2
+
+
+@pytest.mark.parametrize("name", ["sequence_id", "recur_incarnation"])
+def test_a_name_that_is_not_allowed_is_refused_though_its_outline_is_known(name):
+    reader = Reader()
+    for text, wrong in (("abc", False), ("a\0c", True), ("xyz", False)):
+        read = reader.read(one([1], **({"sequence_id": 1} | {name: text})).SerializeToString())
+        assert (read.wrong is not None) is wrong
+        assert read.id == ""
+
+
+def test_bytes_that_are_no_request_are_refused_and_have_no_id():
+    with pytest.raises(InvalidRequest, match=r"not a inference\.ModelInferRequest"):
+        Reader().read(b"\xff\xff")
+    assert id_of(b"\xff\xff") == ""
+    assert id_of(one([1], id_="r7").SerializeToString()) == "r7"
+
+
+def test_typed_contents_and_raw_ones_that_do_not_end_a_request_are_parsed_every_time():
+    reader = Reader()
+    typed = pb.ModelInferRequest(model_name="adder")
+    typed.inputs.add(name="x", datatype="FP32", shape=[1, 1, 1]).contents.fp32_contents.append(7)
+    late = one([7.0]).SerializeToString() + pb.ModelInferRequest(id="r7").SerializeToString()
+    for data in (typed.SerializeToString(), late) * 2:
+        assert reader.read(data).tensors(PLAIN)[0].inputs["x"].item() == 7
+    assert reader.read(late).id == "r7"
+    assert not reader.remembered
+
+
+def test_what_is_remembered_is_bounded():
+    reader = Reader()
+    for number in range(2 * OUTLINES):
+        reader.read(one([1], id_=f"{number:05}", sequence_id=5).SerializeToString())
+        assert reader.remembered <= OUTLINES + HEADS
+    for number in range(2 * HEADS):
+        reader.read(one([1], sequence_id=10_000 + number).SerializeToString())
+    assert reader.remembered <= OUTLINES + HEADS
