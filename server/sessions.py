@@ -130,9 +130,7 @@ class Sessions(Turns):
     @override
     def commit(self, turn: Turn) -> None:
         model, now = self._catalogue[turn.model], self._clock()
-        for chunk in turn.chunks:
-            if chunk.ids:
-                self.watches.follow(chunk.watch, chunk.scope, chunk.ids)
+        self._follow(turn)
         if turn.plain and not turn.errors:
             model.store.records.used[turn.slots] = now
             return
@@ -182,6 +180,14 @@ class Sessions(Turns):
             self.watches.tell(scope, sequence, "model_gone")
         self._rosters.drop(key)
         self._announce()
+
+    def _follow(self, turn: Turn) -> None:
+        """Let each sequence's events be told to the stream of its last step that was not refused."""
+        for chunk, first, _ in turn.chunk_rows():
+            if chunk.watch is None and not self.watches:
+                continue
+            done = [sequence for row, sequence in enumerate(chunk.ids, first) if row not in turn.errors]
+            self.watches.follow(chunk.watch, chunk.scope, done)
 
     def _announce(self) -> None:
         """Tell when new sequences begin to be refused, and when they are admitted again."""

@@ -13,10 +13,11 @@ class Watches:
     def __init__(self) -> None:
         self._by_key: dict[tuple[Scope, SequenceId], Watch] = {}
 
+    def __len__(self) -> int:
+        return len(self._by_key)
+
     def follow(self, watch: Watch | None, scope: Scope, sequences: Iterable[SequenceId]) -> None:
         """Let a stream follow sequences, or nobody; a stream that followed them before is told that it was fenced."""
-        if watch is None and not self._by_key:
-            return
         for sequence in sequences:
             before = self._by_key.get((scope, sequence))
             if before is watch:

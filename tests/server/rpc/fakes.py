@@ -27,6 +27,7 @@ class FakeInbox:
         self.cancelled: list = []
         self.clients: list = []
         self.left: list = []
+        self.watches: list = []
         self.refusal: Exception | None = None
         self.took, self.dropped = asyncio.Event(), asyncio.Event()
 
@@ -39,6 +40,7 @@ class FakeInbox:
         self.taken.append(request)
         self.replies.append(reply)
         self.clients.append(client)
+        self.watches.append(watch)
         if isinstance(self.refusal, RecurError):
             reply(request.id, self.refusal)
             return ()

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from models.manifest import TensorSpec
-from server.errors import RecurError
+from server.errors import InvalidRequest, RecurError, SequenceGone, StepAlreadyApplied
 from server.metrics import UNKNOWN
 from server.pb import grpc_service_pb2 as pb
 from server.rpc.inbox import Inbox
@@ -305,3 +305,28 @@ async def test_the_priority_and_the_client_of_a_request_reach_the_scheduler():
     served.send(one([1], priority=2))
     [chunk] = served.chunks
     assert (chunk.priority, chunk.client) == (2, 3)
+
+
+async def test_a_question_is_answered_from_the_state_and_moves_nothing(served):
+    await served.ask(one([1], sequence_id=5, sequence_start=True, recur_step=0))
+    for step in ({}, {"recur_step": 1}):
+        answer = await served.ask(one([2], sequence_id=5, recur_peek=True, **step))
+        assert columns(answer)["y"].item() == 103
+        assert answer.parameters["recur_step"].int64_param == 1
+    assert isinstance(await served.ask(one([2], sequence_id=5, recur_peek=True, recur_step=0)), StepAlreadyApplied)
+    assert isinstance(await served.ask(one([2], sequence_id=6, recur_peek=True)), SequenceGone)
+    assert columns(await served.ask(one([2], sequence_id=5, recur_step=1)))["y"].item() == 103
+
+
+async def test_a_question_leaves_the_last_step_to_be_answered_again(served):
+    await served.ask(one([1], sequence_id=5, sequence_start=True, recur_step=0))
+    await served.ask(one([2], sequence_id=5, recur_peek=True))
+    again = await served.ask(one([1], sequence_id=5, sequence_start=True, recur_step=0))
+    assert again.parameters["recur_replayed"].bool_param
+
+
+@pytest.mark.parametrize("flags", [{"sequence_start": True}, {"sequence_end": True}])
+async def test_a_question_neither_starts_nor_ends_a_sequence(served, flags):
+    await served.ask(one([1], sequence_id=5, sequence_start=True))
+    assert isinstance(await served.ask(one([2], sequence_id=5, recur_peek=True, **flags)), InvalidRequest)
+    assert isinstance(await served.ask(one([2], recur_peek=True)), InvalidRequest)

@@ -8,6 +8,7 @@ from server.errors import Draining, SequenceGone
 from server.pb import grpc_service_pb2 as pb
 from server.rpc import stream
 from server.rpc.stream import Stream
+from server.types import Scope
 from tests.server.fakes import PATIENCE_SECONDS, SECRET
 from tests.server.rpc.fakes import FakeInbox, method, service, serving
 
@@ -195,3 +196,37 @@ async def test_a_draining_server_ends_its_streams_with_a_reason():
             await asyncio.wait_for(call.read(), PATIENCE_SECONDS)
     assert ended.value.code() is Draining.code
     assert "DRAINING" in ended.value.details()
+
+
+async def test_a_stream_that_wants_notices_is_told_unasked_and_of_the_drain():
+    draining = asyncio.Event()
+    inbox, context = FakeInbox(), FakeContext([request("a")])
+    served = serve(inbox, context, draining)
+    await settle()
+    watch = inbox.watches[0]
+    assert watch.wants(said=True)
+    watch.notify(Scope("", "adder"), 5, "expired")
+    watch.notify(Scope("", "adder"), "5", "model_gone")
+    inbox.answer(0)
+    await settle()
+    draining.set()
+    await finish(served)
+    told = [
+        (found.infer_response.id, found.infer_response.parameters["recur_notice"].string_param)
+        for found in context.written
+    ]
+    assert told == [("", "expired"), ("", "model_gone"), ("a", ""), ("", "drained")]
+    first, second = (found.infer_response for found in context.written[:2])
+    assert (first.model_name, first.parameters["sequence_id"].int64_param) == ("adder", 5)
+    assert second.parameters["sequence_id"].string_param == "5"
+    assert inbox.left == [watch]
+
+
+async def test_a_stream_that_wants_no_notices_is_not_told_of_the_drain():
+    draining = asyncio.Event()
+    inbox, context = FakeInbox(), FakeContext([])
+    served = serve(inbox, context, draining)
+    await settle()
+    draining.set()
+    await finish(served)
+    assert context.written == []
