@@ -242,7 +242,7 @@ class Scheduler:
         lanes, limits = self._lanes.get(model, {}), self._limits(model.name)
         if limits.queue_delay_seconds:
             ripe = {key: _ripe(lane, limits) for key, lane in lanes.items()}
-            schedule.again = min((moment for moment in ripe.values() if moment > now), default=schedule.again)
+            schedule.again = min([schedule.again, *(moment for moment in ripe.values() if moment > now)])
             lanes = {key: lane for key, lane in lanes.items() if ripe[key] <= now}
         return min(lanes, key=lambda key: lanes[key][0][:2], default=None)
 
