@@ -25,10 +25,23 @@ CLIENTS = 1024
 
 @dataclass(slots=True)
 class Line:
-    """The chunks of one sequence that wait for the one before, and the version of its last start among them all."""
+    """The chunks of one sequence that wait for the one before.
+
+    Attributes:
+        begun: the version of the last start that waits no more in the line.
+        starting: that of the last start of all.
+    """
 
     chunks: deque[Chunk] = field(default_factory=deque)
+    begun: ModelKey | None = None
     starting: ModelKey | None = None
+
+    def forget(self, start: Chunk) -> None:
+        """Let a start leave that will not run."""
+        if start not in self.chunks:
+            self.begun = None
+        waiting = (chunk.model for chunk in reversed(self.chunks) if chunk.starts and chunk.waits)
+        self.starting = next(waiting, self.begun)
 
 
 @dataclass(slots=True)
@@ -101,18 +114,23 @@ class Scheduler:
         for cut in left:
             ready, cut.waits = cut.waits == "lane", None
             self._waiting[cut.model.name] -= 1
+            if cut.starts:
+                self._forget_starts(cut)
             if ready:
                 self._close_lines(cut)
         return left
 
     def schedule(self, now: float) -> Schedule:
         """Take the next batch: chunks of one lane, within the model's limits."""
-        schedule = Schedule()
-        for model in sorted(self._lanes, key=self._used.__getitem__):
-            while not schedule.chunks and (lane := self._first(model, now, schedule)):
-                self._take(model, lane, now, schedule)
-            if schedule.chunks:
-                break
+        schedule, overdue = Schedule(), -1
+        # What was behind an overdue chunk may be of a version that had nothing ready before.
+        while not schedule.chunks and len(schedule.overdue) > overdue:
+            overdue = len(schedule.overdue)
+            for model in sorted(self._lanes, key=self._used.__getitem__):
+                while not schedule.chunks and (lane := self._first(model, now, schedule)):
+                    self._take(model, lane, now, schedule)
+                if schedule.chunks:
+                    break
         return schedule
 
     def finish(self, chunks: Sequence[Chunk], seconds: float = 0.0, followers: Iterable[Chunk] = ()) -> None:
@@ -191,7 +209,13 @@ class Scheduler:
         if chunk.starts:
             for sequence, start in zip(chunk.ids, chunk.start.tolist(), strict=False):
                 if start:
-                    lines.waiting[sequence] = Line(starting=chunk.model)
+                    lines.waiting[sequence] = Line(begun=chunk.model, starting=chunk.model)
+
+    def _forget_starts(self, chunk: Chunk) -> None:
+        waiting = self._lines[chunk.scope].waiting
+        for sequence in chunk.ids:
+            if line := waiting.get(sequence):
+                line.forget(chunk)
 
     def _line_up(self, lines: Lines, chunk: Chunk) -> None:
         line = lines.waiting.setdefault(chunk.ids[0], Line())
@@ -220,6 +244,8 @@ class Scheduler:
         while line.chunks:
             following = line.chunks.popleft()
             if following.waits:
+                if following.starts:
+                    line.begun = following.model
                 self._waiting[following.model.name] -= 1
                 self._make_ready(following)
                 return True
