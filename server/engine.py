@@ -41,6 +41,7 @@ class Engine:
         self._metrics = metrics
         self._clock = clock
         self._work = asyncio.Event()
+        self._idle = True
         self._in_flight: ModelKey | None = None
 
     def submit(self, chunk: Chunk) -> None:
@@ -50,7 +51,9 @@ class Engine:
             QueueFull: too many wait; nothing was queued.
         """
         self._scheduler.add(chunk)
-        self._work.set()
+        if self._idle:
+            self._idle = False
+            self._work.set()
         if chunk.deadline < math.inf:
             asyncio.get_running_loop().call_later(chunk.deadline - self._clock(), self._give_up, chunk)
 
@@ -87,6 +90,7 @@ class Engine:
                 if schedule.chunks:
                     await self._serve(schedule.chunks, turns, executor)
                 else:
+                    self._idle = True
                     self._work.clear()
                     self._wake_at(schedule.again)
 

@@ -39,7 +39,7 @@ class Stream:
         self._unanswered = 0
         self._loop = asyncio.get_running_loop()
         self._ready = self._loop.create_future()
-        self._written = asyncio.Event()
+        self._written: asyncio.Future[None] | None = None
 
     async def serve(self, draining: asyncio.Event) -> None:
         """Serve until the client ends the stream or the server drains, and all requests are answered."""
@@ -104,11 +104,12 @@ class Stream:
             while self._outbox:
                 await self._context.write(self._outbox.popleft())
                 self._unanswered -= 1
-            self._written.set()
+            if self._written is not None and not self._written.done():
+                self._written.set_result(None)
             # A future is half the price of an event, and this one is waited for once a message.
             self._ready = self._loop.create_future()
 
     async def _progress(self) -> None:
         """Wait until answers were written."""
-        self._written.clear()
-        await self._written.wait()
+        self._written = self._loop.create_future()
+        await self._written
