@@ -55,10 +55,13 @@ class Engine:
             self._idle = False
             self._work.set()
         if chunk.deadline < math.inf:
-            asyncio.get_running_loop().call_later(chunk.deadline - self._clock(), self._give_up, chunk)
+            loop = asyncio.get_running_loop()
+            chunk.timer = loop.call_later(chunk.deadline - self._clock(), self._give_up, chunk)
 
     def cancel(self, chunk: Chunk) -> None:
         """Drop a chunk that nobody waits for, if it has not begun."""
+        if chunk.timer is not None:
+            chunk.timer.cancel()
         self._scheduler.cancel(chunk)
 
     def holds(self, scope: Scope, sequence: SequenceId) -> bool:
@@ -116,6 +119,9 @@ class Engine:
         metrics = self._metrics.of(chunks[0].model)
         metrics.queued([began - chunk.arrived for chunk in chunks])
         followers: list[Chunk] = []
+        for chunk in chunks:
+            if chunk.timer is not None:
+                chunk.timer.cancel()
         try:
             model = self._catalogue[chunks[0].model]
             turn = turns.begin(chunks)

@@ -169,8 +169,13 @@ class ModelMetrics:
     def failed(self, error: RecurError, seconds: float) -> None:
         """Count an answer that is an error, and whether it was for want of room."""
         self.answered(error.code.name, seconds)
-        if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            self._rejections.labels(error.reason).inc()
+        self.refused_rows([error])
+
+    def refused_rows(self, errors: Iterable[RecurError]) -> None:
+        """Count rows that were refused for want of room."""
+        for error in errors:
+            if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                self._rejections.labels(error.reason).inc()
 
     def stage(self, stage: str, seconds: float) -> None:
         """Count time in a stage: of one request, or for gather, compute and scatter of one batch."""

@@ -4,6 +4,7 @@ Those made for every request are named tuples and msgspec's structs: a dataclass
 What a batch has a row of is an array, so that the bookkeeping of many rows costs little more than that of one.
 """
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, final
@@ -106,6 +107,7 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
         plain: every row goes on with a live sequence, its steps not counted by the client, and nothing else.
         starts: whether any row starts.
         waits: in its lane for its turn, or in the line of its sequence for the chunk before it.
+        timer: what gives it up at its deadline.
         cuts: the chunks that took its place, where its rows could not all run together.
     """
 
@@ -133,6 +135,7 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
     starts: bool = False
     waits: Literal["lane", "line"] | None = None
     cuts: "list[Chunk]" = []
+    timer: asyncio.TimerHandle | None = None
 
     @property
     def rows(self) -> int:

@@ -64,6 +64,11 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
         self.metrics.stage("encode", now - answered)
         self.metrics.answered("OK", now - self.arrived)
 
+    def answer_many(self, answer: Answer) -> None:
+        """Answer a request for many sequences."""
+        self.metrics.refused_rows(answer.errors.values())
+        self.answer(encode_many, answer)
+
     def done(self, kept: bool, _: Chunk, answer: Answer) -> None:
         """Answer a request for one sequence, or for rows that are not kept: the first error is the request's."""
         if answer.errors:
@@ -175,7 +180,7 @@ class Inbox:
         )
         max_batch = self._limits(scope.model).max_batch
         if many:
-            gathering = Gathering(exchange.specs, chunk.rows, chunk.time, partial(exchange.answer, encode_many))
+            gathering = Gathering(exchange.specs, chunk.rows, chunk.time, exchange.answer_many)
             chunk.done = gathering.take
             if (
                 tensors.lengths is None

@@ -298,3 +298,11 @@ async def test_a_follower_runs_before_what_waits_and_ends_with_its_answer():
         server.sessions.submit(chunk([1], ids="s", start=True, done=follow))
         assert await sums(server.ask([0], sequence="s")) == [[404]]
     assert told == [101, 202, 404]
+
+
+async def test_what_was_answered_in_time_is_not_held_until_its_deadline():
+    server = Server()
+    async with server.running():
+        asked, future = server.submit([1], deadline=server.clock() + 3600)
+        await result(future)
+    assert asked.timer.cancelled()

@@ -330,3 +330,10 @@ async def test_a_question_neither_starts_nor_ends_a_sequence(served, flags):
     await served.ask(one([1], sequence_id=5, sequence_start=True))
     assert isinstance(await served.ask(one([2], sequence_id=5, recur_peek=True, **flags)), InvalidRequest)
     assert isinstance(await served.ask(one([2], recur_peek=True)), InvalidRequest)
+
+
+async def test_rows_that_find_no_room_are_counted(served):
+    found = await served.ask_many(list(range(1, 9)), [[1]] * 8, start=[True] * 8)
+    assert found["sequence_status"].tolist() == [0] * 6 + [8] * 2
+    registry = served.server.metrics.registry
+    assert registry.get_sample_value("recur_rejections_total", {"reason": "SEQUENCES_FULL"}) == 2
