@@ -35,6 +35,13 @@ class Rows(NamedTuple):
     wrong: dict[int, RecurError]
 
 
+def rows_of(parameters: Parameters, tensors: Tensors) -> Rows:
+    """Read the rows of a request of any kind; raises InvalidRequest."""
+    if "sequence_id" in tensors.reserved:
+        return many_rows(parameters, tensors)
+    return unkept_rows(parameters, tensors) if parameters.sequence_id is None else one_row(parameters, tensors)
+
+
 def one_row(parameters: Parameters, tensors: Tensors) -> Rows:
     """Read the row of a request for one sequence; raises InvalidRequest."""
     if tensors.rows != 1:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from models.manifest import TensorSpec
 from server.codec.parameters import Parameters, decode_parameters
-from server.codec.request import HEADS, OUTLINES, Reader, id_of
+from server.codec.request import HEADS, LONGEST, OUTLINES, Reader, id_of
 from server.codec.tensors import decode_tensors, wanted_outputs
 from server.errors import InvalidRequest
 from server.pb import grpc_service_pb2 as pb
@@ -83,11 +83,19 @@ def test_a_request_that_came_before_is_not_parsed_again(parameters, monkeypatch)
 
 def test_other_values_in_a_known_outline_are_not_parsed_again(monkeypatch):
     reader = Reader()
-    reader.read(one([1], sequence_id=5, recur_step=3, recur_incarnation="abc").SerializeToString())
-    data = one([2], sequence_id=7, recur_step=4, recur_incarnation="xyz").SerializeToString()
+    reader.read(one([1], id_="r7", sequence_id=5, recur_step=3, recur_incarnation="abc").SerializeToString())
+    data = one([2], id_="r8", sequence_id=7, recur_step=4, recur_incarnation="xyz").SerializeToString()
     expected = decode_parameters(pb.ModelInferRequest.FromString(data))
     monkeypatch.setattr("server.codec.request.pb.ModelInferRequest", None)
-    assert reader.read(data).parameters == expected
+    assert (reader.read(data).parameters, reader.read(data).id) == (expected, "r8")
+
+
+def test_an_id_that_is_no_text_is_refused_though_its_outline_is_known():
+    reader = Reader()
+    data = one([1], id_="r7", sequence_id=5).SerializeToString()
+    reader.read(data)
+    with pytest.raises(InvalidRequest, match="the bytes are not"):
+        reader.read(data.replace(b"r7", b"r\xff"))
 
 
 def test_a_known_outline_is_read_anew_for_another_model():
@@ -130,8 +138,14 @@ def test_typed_contents_and_raw_ones_that_do_not_end_a_request_are_parsed_every_
 def test_what_is_remembered_is_bounded():
     reader = Reader()
     for number in range(2 * OUTLINES):
-        reader.read(one([1], id_=f"{number:05}", sequence_id=5).SerializeToString())
+        reader.read(one([1], id_=f"{number:05}", sequence_id=5, model=f"m{number}").SerializeToString())
         assert reader.remembered <= OUTLINES + HEADS
     for number in range(2 * HEADS):
         reader.read(one([1], sequence_id=10_000 + number).SerializeToString())
     assert reader.remembered <= OUTLINES + HEADS
+
+
+def test_what_is_long_is_not_remembered():
+    reader = Reader()
+    reader.read(one([1], model="m" * LONGEST).SerializeToString())
+    assert not reader.remembered

@@ -1,0 +1,94 @@
+"""A request under way: what its answer needs, and where it goes."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from models.manifest import TensorSpec
+from server.catalogue import ServedModel
+from server.codec.answers import encode_answer, encode_many
+from server.codec.request import Request
+from server.codec.rows import Rows
+from server.codec.tensors import Tensors
+from server.errors import Internal, InvalidRequest, RecurError
+from server.metrics import ModelMetrics
+from server.rpc.parts import size_of
+from server.types import Answer, Chunk, Scope
+
+logger = logging.getLogger(__name__)
+
+# Takes the request's id, and an encoded ModelInferResponse or what is wrong.
+Reply = Callable[[str, bytes | RecurError], None]
+
+
+class Exchange(msgspec.Struct, frozen=True, eq=False):
+    """A request, the version it is for, the outputs it asks for, when it arrived, and who hears of its answer."""
+
+    request: Request
+    model: ServedModel
+    specs: Sequence[TensorSpec]
+    metrics: ModelMetrics
+    arrived: float
+    reply: Reply
+
+    def chunk(self, tensors: Tensors, rows: Rows, scope: Scope, client: int) -> Chunk:
+        """Make a chunk of all rows; raises InvalidRequest for a question that is none."""
+        parameters = self.request.parameters
+        if parameters.peek and (not rows.ids or rows.start.any() or rows.end.any()):
+            raise InvalidRequest("recur_peek asks a sequence that lives, and neither starts nor ends it")
+        return Chunk(
+            model=self.model.key,
+            scope=scope,
+            ids=rows.ids,
+            inputs=tensors.inputs,
+            lengths=rows.lengths,
+            time=tensors.time,
+            size=size_of(self.model.manifest, tensors.time),
+            start=rows.start,
+            starts=not rows.plain and bool(rows.start.any()),
+            end=rows.end,
+            steps=rows.steps,
+            lives=rows.lives,
+            plain=rows.plain and not parameters.peek,
+            part="peek" if parameters.peek else "run",
+            done=partial(self.done, bool(rows.ids)),
+            client=client,
+            priority=parameters.priority,
+            arrived=self.arrived,
+            deadline=self.arrived + parameters.timeout_seconds,
+        )
+
+    def fail(self, error: RecurError) -> None:
+        """Answer the whole request with an error."""
+        self.metrics.failed(error, time.monotonic() - self.arrived)
+        self.reply(self.request.id, error)
+
+    def answer(self, encode: Callable[..., bytes], answer: Answer) -> None:
+        """Answer the request; `encode` writes the message."""
+        answered = time.monotonic()
+        try:
+            final = self.request.parameters.wants_final
+            message = encode(self.request.id, self.model.key, self.specs, answer, final=final)
+        except Exception:  # who answers is not to fail for an answer that cannot be written
+            logger.exception("answer failed")
+            self.fail(Internal("the answer cannot be written; the server's log has the cause"))
+            return
+        self.reply(self.request.id, message)
+        now = time.monotonic()
+        self.metrics.stage("encode", now - answered)
+        self.metrics.answered("OK", now - self.arrived)
+
+    def answer_many(self, answer: Answer) -> None:
+        """Answer a request for many sequences."""
+        self.metrics.refused_rows(answer.errors.values())
+        self.answer(encode_many, answer)
+
+    def done(self, kept: bool, _: Chunk, answer: Answer) -> None:
+        """Answer a request for one sequence, or for rows that are not kept: the first error is the request's."""
+        if answer.errors:
+            self.fail(next(iter(answer.errors.values())))
+        else:
+            self.answer(partial(encode_answer, kept=kept), answer)
