@@ -1,5 +1,6 @@
 """The one place that calls ONNX Runtime on a graph, with the guards that keep the process alive."""
 
+import os
 from collections.abc import Mapping
 from typing import final
 
@@ -104,6 +105,8 @@ def _open_session(graph: bytes, threads: int) -> ort.InferenceSession:
     options.log_severity_level = WARNING
     # Spinning threads would take the cores from the transport between two batches.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A graph without a folder of its own may have its data in any file below the working folder; here there are none.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
