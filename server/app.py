@@ -15,6 +15,7 @@ import uvloop
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
 
+from models.probe import probe
 from models.repository import Repository
 from server.catalogue import Catalogue, State
 from server.control import Control
@@ -132,6 +133,7 @@ class App:
             self.sessions,
             settings,
             changed=self._changed,
+            probe=probe,
         )
         inbox = Inbox(self.sessions, self.metrics, settings.limits)
         control = Control(self.loader, self.catalogue, explicit=settings.control == "explicit")

@@ -26,6 +26,8 @@ NOT_NAMED = "the settings name other versions of this model"
 NOT_THERE = "the settings name it, and it is not in the repository"
 STILL_ENDING = "the sequences of what had its number before are still ending; try again later"
 
+Probe = Callable[[Repository, ModelVersion], None]
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +38,7 @@ class Loader:
     Args:
         sequences: whoever keeps the sequences of the versions.
         changed: told of every version that begins or ceases to serve, or is refused.
+        probe: tries a version where it can end no server; raises ModelError.
         clock: monotonic seconds.
 
     Attributes:
@@ -51,9 +54,11 @@ class Loader:
         settings: Settings,
         *,
         changed: Changed,
+        probe: Probe,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
+        self._probe = probe
         self._catalogue = catalogue
         self._settings = settings
         self._changed = changed
@@ -171,6 +176,7 @@ class Loader:
         await self._changed(key)
 
     def _load(self, place: ModelVersion) -> ServedModel:
+        self._probe(self._repository, place)
         checked = load_checked(self._repository, place, threads=self._settings.threads)
         store = MemoryStore(
             checked.initial, checked.manifest.outputs, capacity=self._settings.limits(place.name).max_sequences

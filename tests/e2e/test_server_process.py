@@ -77,6 +77,21 @@ def test_a_damaged_model_is_not_serving_while_others_are(server: Serving):
     assert metric(server, 'recur_model_ready{model="lstm",version="1"}') == 1
 
 
+def test_a_model_that_ends_onnx_runtimes_process_is_not_serving_while_another_is(empty_repository: Repository):
+    zoo.publish(empty_repository, "ledger", zoo.ledger())
+    odd = zoo.publish(empty_repository, "odd", zoo.lstm())
+    zoo.replace_file(odd, zoo.GRAPH, zoo.half(zoo.lstm().graph))
+    with serving(empty_repository.root) as server, grpc.insecure_channel(server.listen) as channel:
+        calls = stubs.GRPCInferenceServiceStub(channel)
+        there = {model.name: model for model in calls.RepositoryIndex(pb.RepositoryIndexRequest()).models}
+        assert there["odd"].state == "UNAVAILABLE"
+        assert there["odd"].reason.startswith("the graph ends ONNX Runtime's process; ")
+        assert there["ledger"].state == "READY"
+        assert health(channel, "odd") == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert len(calls.ModelInfer(step("ledger", 1, np.array([[4]]), start=True)).outputs) == 1
+        assert not any("Traceback" in line for line in server.log)
+
+
 def test_reflection_lists_the_services(server: Serving):
     with grpc.insecure_channel(server.listen) as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)

@@ -6,7 +6,9 @@ import threading
 import numpy as np
 import pytest
 
+from models.errors import ModelDamaged
 from models.manifest import FILE
+from models.repository import ModelVersion, Repository
 from server import loader as loading
 from server.catalogue import Catalogue, State
 from server.loader import ASKED, DELETED, NOT_ASKED, NOT_NAMED, NOT_THERE, STILL_ENDING, Loader
@@ -44,10 +46,21 @@ class Followed:
         self.told: list[ModelKey] = []
         self.news = asyncio.Event()
         self.breaks: set[ModelKey] = set()
+        self.deadly: set[ModelKey] = set()
         settings = read_settings(flags, {})
         self.loader = Loader(
-            repository, self.catalogue, self.living, settings, changed=self.changed, clock=lambda: self.now
+            repository,
+            self.catalogue,
+            self.living,
+            settings,
+            changed=self.changed,
+            probe=self.probe,
+            clock=lambda: self.now,
         )
+
+    def probe(self, _: Repository, place: ModelVersion) -> None:
+        if ModelKey(place.name, place.version) in self.deadly:
+            raise ModelDamaged("the process died")
 
     async def changed(self, key: ModelKey) -> None:
         if key in self.breaks:
@@ -121,6 +134,23 @@ async def test_a_model_that_does_not_give_its_golden_answers_is_refused(reposito
     zoo.replace_file(place, "golden.npz", zoo.archive(fed | answers))
     await followed.poll()
     assert "golden" in followed.catalogue.refused()[BAD]
+
+
+async def test_a_model_that_its_probe_refuses_is_never_loaded_here(repository, followed, monkeypatch):
+    loaded: list[str] = []
+    load_checked = loading.load_checked
+
+    def load_and_tell(repository, place, **named):
+        loaded.append(place.name)
+        return load_checked(repository, place, **named)
+
+    monkeypatch.setattr(loading, "load_checked", load_and_tell)
+    for name in ("bad", "good"):
+        publish(repository, name)
+    followed.deadly.add(BAD)
+    await followed.poll()
+    assert (followed.serving(), followed.catalogue.refused()) == ([GOOD], {BAD: "the process died"})
+    assert loaded == ["good"]
 
 
 async def test_states_that_no_memory_holds_are_refused_and_the_loader_goes_on(repository, caplog):
