@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from models import probe as probing
-from models.errors import GoldenMismatch, ManifestInvalid, ModelDamaged, ModelMissing, ModelUnsupported, RowsInvalid
+from models.errors import GoldenMismatch, ModelDamaged, ModelError
 from models.loading import load_checked
 from models.probe import probe
 from models.repository import Repository
@@ -82,9 +82,7 @@ def test_a_damaged_file_is_refused_without_a_line_on_stderr(repository, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    "kind", [GoldenMismatch, ManifestInvalid, ModelDamaged, ModelMissing, ModelUnsupported, RowsInvalid]
-)
+@pytest.mark.parametrize("kind", ModelError.__subclasses__())
 def test_what_the_child_refuses_is_raised_here_as_the_same_error(repository, monkeypatch, capfd, kind):
     def refuse(*_):
         raise kind("output 'ä'\ndiffers")
