@@ -1,0 +1,64 @@
+"""Servers for the fault tests, and what is looked at from outside: memory, open files, another client's luck."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from demo.serving import Serving, serving
+from models.repository import Repository
+from server.pb import grpc_service_pb2_grpc as stubs
+from tests import zoo
+from tests.wire import ask, values
+
+# The faults are small unless this is set: `make faults` has ten times as many of everything.
+SCALE = int(os.environ.get("RECUR_FAULTS_SCALE", "1"))
+HEALTHY_SECONDS = 2
+
+
+@pytest.fixture(scope="session")
+def fault_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    repository = Repository(tmp_path_factory.mktemp("faults"))
+    for name, model in (("ledger", zoo.ledger()), ("lstm", zoo.lstm()), ("overflow", zoo.overflow())):
+        zoo.publish(repository, name, model)
+    return repository
+
+
+@pytest.fixture(scope="module")
+def server(fault_repository: Repository) -> Iterator[Serving]:
+    """A server of the module's own, which must live through all of its tests."""
+    with serving(fault_repository.root) as running:
+        yield running
+        assert running.process.poll() is None, "".join(running.log[-50:])
+    assert not any("Traceback" in line for line in running.log), "".join(running.log)
+
+
+@pytest.fixture
+def calls(server: Serving) -> Iterator[stubs.GRPCInferenceServiceStub]:
+    with grpc.insecure_channel(server.listen) as channel:
+        yield stubs.GRPCInferenceServiceStub(channel)
+
+
+@pytest.fixture
+def healthy(server: Serving) -> Callable[[], None]:
+    return lambda: assert_healthy(server)
+
+
+def assert_healthy(server: Serving) -> None:
+    """A client that comes now is answered, and soon."""
+    with grpc.insecure_channel(server.listen, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        ready = stubs.GRPCInferenceServiceStub(channel)
+        assert values(ready.ModelInfer(ask(None, [1, 2]), timeout=HEALTHY_SECONDS)) == zoo.ledger_answers([1, 2])
+
+
+def resident_bytes(server: Serving) -> int:
+    """What the server holds of the machine's memory."""
+    pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files(server: Serving) -> int:
+    """How many descriptors the server has open, its connections among them."""
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
