@@ -120,6 +120,9 @@ def _tensors(request: pb.ModelInferRequest) -> Iterable[tuple[Given, Raw]]:
         return zip(tensors, repeat(None))
     if count != len(tensors):
         raise InvalidRequest(f"{count} raw_input_contents came for {len(tensors)} inputs")
+    for tensor in tensors:
+        if tensor.HasField("contents"):
+            raise InvalidRequest(f"input '{tensor.name}' came both raw and as typed contents; give one")
     return zip(tensors, raws)  # noqa: B905  their lengths were compared
 
 
