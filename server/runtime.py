@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.manifest import Manifest
 from models.runner import Runner
 from models.tensors import TIME
 from server.stores.base import StateStore
 from server.turn import Turn
-from server.types import Array, Arrays, Batch, BatchResult, Flags, Slots
+from server.types import Array, Arrays, Batch, BatchResult, Flags, Ints, Slots
 
 
 def assemble(manifest: Manifest, turn: Turn, rows: Slots) -> Batch:
@@ -54,14 +53,15 @@ class Runtime:
     def run(self, batch: Batch) -> BatchResult:
         """Advance every row and keep its next state.
 
-        A row whose output or next state is not finite is not committed. Whatever raises leaves all states as they were.
+        A row whose input, output or next state is not finite is not committed: some operators make a number of NaN.
+        Whatever raises leaves all states as they were.
         """
         began = time.perf_counter()
         states = self._store.gather(batch.slots, batch.fresh)
         gathered = time.perf_counter()
         outputs, next_states = self._compute(batch, states)
         computed = time.perf_counter()
-        finite = None if self._allow_nonfinite else _finite_rows([*outputs.values(), *next_states.values()])
+        finite = None if self._allow_nonfinite else self._finite_rows(batch, [*outputs.values(), *next_states.values()])
         if batch.part != "peek":
             self._store.commit(batch, outputs, next_states, _kept(batch, finite))
         committed = time.perf_counter()
@@ -71,6 +71,22 @@ class Runtime:
 
     def _compute(self, batch: Batch, states: Arrays) -> tuple[Arrays, Arrays]:
         return self._runner.run(batch.inputs, batch.lengths, states)
+
+    def _finite_rows(self, batch: Batch, found: Sequence[Array]) -> Flags | None:
+        """Which rows are finite, up to their lengths; None where all are, which one look at each array shows."""
+        floats = [array for array in (*batch.inputs.values(), *found) if array.dtype.kind == "f"]
+        with np.errstate(over="ignore", invalid="ignore"):
+            if all(_is_finite(array) for array in floats):
+                return None
+        finite = np.ones(len(batch.lengths), np.bool_)
+        for spec in self._runner.manifest.inputs:
+            array = batch.inputs[spec.name]
+            if array.dtype.kind == "f":
+                finite &= _finite_given(array, batch.lengths if spec.shape[:1] == (TIME,) else None)
+        for array in found:
+            if array.dtype.kind == "f":
+                finite &= _all_finite(array)
+        return finite
 
     def expected_seconds(self, batch: Batch) -> float:
         """How long the batch will take if its steps take as long as the last batch's did; infinite at first."""
@@ -102,16 +118,16 @@ def _steps(batch: Batch) -> int:
     return batch.time * len(batch.lengths)
 
 
-def _finite_rows(arrays: Sequence[Array]) -> NDArray[np.bool_] | None:
-    """Which rows of all arrays `[rows, …]` are finite; None where all are, which one look at each array shows."""
-    floats = [array for array in arrays if array.dtype.kind == "f"]
-    with np.errstate(over="ignore", invalid="ignore"):
-        if all(_is_finite(array) for array in floats):
-            return None
-    finite = np.ones(len(floats[0]), np.bool_)
-    for array in floats:
-        finite &= np.isfinite(array).reshape(len(array), -1).all(axis=1)
-    return finite
+def _finite_given(array: Array, lengths: Ints | None) -> Flags:
+    """Which rows of an input `[rows, …]` are finite; what is after a row's length is not looked at."""
+    if lengths is None:
+        return _all_finite(array)
+    finite = np.isfinite(array).reshape(*array.shape[:2], -1).all(axis=2)
+    return np.asarray((finite | (np.arange(array.shape[1]) >= lengths[:, None])).all(axis=1))
+
+
+def _all_finite(array: Array) -> Flags:
+    return np.asarray(np.isfinite(array).reshape(len(array), -1).all(axis=1))
 
 
 def _is_finite(array: Array) -> bool:
