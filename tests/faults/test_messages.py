@@ -162,7 +162,7 @@ def garbage(pick: random.Random) -> Iterator[bytes]:
         yield bytes(bent[: pick.randrange(1, len(bent) + 1)])
 
 
-def told(infer: grpc.UnaryUnaryMultiCallable[bytes, bytes], data: bytes) -> tuple[grpc.StatusCode, str]:
+def told(infer: Callable[..., bytes], data: bytes) -> tuple[grpc.StatusCode, str]:
     """What a client is told of some bytes."""
     try:
         infer(data, timeout=SECONDS)
