@@ -1,8 +1,11 @@
 """What clients leave behind: nothing that stays, however they go and however many they were."""
 
+import random
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 
 import grpc
@@ -94,58 +97,47 @@ def test_sequences_that_have_ended_leave_no_memory(server: Serving, calls: Calls
     assert metric(server, LIVE) <= STREAMS
 
 
-def test_idle_sequences_end_while_some_of_them_step_and_their_memory_is_given_back(short_lived: Serving):
+def test_idle_sequences_end_while_some_of_them_step_and_their_memory_is_given_back(short_lived: Serving, seed: int):
     x, flags = np.full((ROWS, 1, 32), 0.5, np.float32), np.array([True] * ROWS)
     with grpc.insecure_channel(short_lived.listen) as channel:
-        calls, stop = Calls(channel), threading.Event()
-        calls.ModelInfer(ask("racing", [1], start=True))
+        calls = Calls(channel)
         before = resident_bytes(short_lived)
         for first in range(1, IDLE, ROWS):
             calls.ModelInfer(ask_many(range(first, first + ROWS), x, model="lstm", sequence_start=flags))
         held = resident_bytes(short_lived)
         assert held - before > IDLE * 512
-        told = race(calls, stop)
+        race(calls, random.Random(seed))
         eventually(lambda: metric(short_lived, 'recur_sequences{model="lstm",version="1"}') == 0)
-        stop.set()
-        told.join()
         eventually(lambda: resident_bytes(short_lived) - before < (held - before) / 2)
-    assert not told.wrong
-    assert told.ended > 0
 
 
-class Racing(threading.Thread):
-    """Steps on a sequence, each a little later after the last, until it has been ended under way many times."""
-
-    def __init__(self, calls: Calls, stop: threading.Event) -> None:
-        super().__init__()
-        self.calls, self.stop = calls, stop
-        self.wrong: list[str] = []
-        self.ended = 0
-
-    def run(self) -> None:
-        step = 1
-        state = ledger_answers([1])[-1]
-        while not (self.stop.is_set() and self.ended):
-            self.stop.wait(0.2 + 0.1 * (step % 8))
-            try:
-                answer = self.calls.ModelInfer(ask("racing", [step], step=step), timeout=SECONDS)
-            except grpc.RpcError as error:
-                if reason(error) != "NOT_FOUND SEQUENCE_GONE":
-                    self.wrong.append(str(error))
-                self.ended += 1
-                self.calls.ModelInfer(ask("racing", [1], start=True))
-                step, state = 1, ledger_answers([1])[-1]
-                continue
-            [expected] = ledger_answers([step], state)
-            if values(answer) != [expected] or position(answer) != step + 1 or replayed(answer):
-                self.wrong.append(f"step {step}: {values(answer)}, not {expected}")
-            step, state = step + 1, expected
+def race(calls: Calls, pick: random.Random) -> None:
+    """Step on sequences after any pause, until many steps came in time and many too late: each is told which."""
+    states: dict[int, tuple[int, int]] = {}
+    due = dict.fromkeys(range(100), 0.0)
+    counts, pause, deadline = Counter[str](), threading.Event(), time.monotonic() + SECONDS
+    while min(counts["on"], counts["gone"]) < 50:
+        assert time.monotonic() < deadline, counts
+        for sequence in [one for one, moment in due.items() if moment <= time.monotonic()]:
+            counts[step(calls, sequence, states)] += 1
+            due[sequence] = time.monotonic() + pick.uniform(0.2, 1.6)
+        pause.wait(0.005)
+    assert counts.keys() == {"begun", "on", "gone"}
 
 
-def race(calls: Calls, stop: threading.Event) -> Racing:
-    racing = Racing(calls, stop)
-    racing.start()
-    return racing
+def step(calls: Calls, sequence: int, states: dict[int, tuple[int, int]]) -> str:
+    """Go on with a sequence, or begin it; its answer must be that of all of its steps."""
+    position_before, state = states.get(sequence, (0, 0))
+    request = ask(f"racing {sequence}", [position_before], step=position_before, start=not position_before)
+    try:
+        answer = calls.ModelInfer(request, timeout=SECONDS)
+    except grpc.RpcError as error:
+        states.pop(sequence)
+        return "gone" if reason(error) == "NOT_FOUND SEQUENCE_GONE" else reason(error)
+    expected = ledger_answers([position_before], state)
+    assert (values(answer), position(answer)) == (expected, position_before + 1)
+    states[sequence] = position(answer), expected[0]
+    return "on" if position_before else "begun"
 
 
 def test_cancelled_streams_leave_no_memory(server: Serving, calls: Calls):
