@@ -40,7 +40,7 @@ format: $(VENV)/test.done ## format the code, mend what lint can mend
 proto: $(VENV)/test.done ## generate server/pb from proto/
 	$(call protoc,.)
 
-bench: $(VENV)/test.done $(PERF_ANALYZER)/done ## speed beside a bare echo and ONNX Runtime; writes build/bench.json
+bench: $(VENV)/test.done ## speed beside a bare echo and ONNX Runtime; writes build/bench.json
 	@$(PY) -m benchmarks $(if $(WORK),--work $(WORK))
 
 clean: ## remove what was installed and built, but no models and no runs
