@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class ZooModel:
     Attributes:
         fed: the golden inputs, lengths and states, by the graph's names; two rows at least.
         initial: the arrays of initial.npz, where a state's initial value is stored.
+        lengths: the graph's input of lengths.
+        reference: gives the golden answers where the graph's own layout is not the callers'.
     """
 
     architecture: str
@@ -55,9 +57,13 @@ class ZooModel:
     states: tuple[StateSpec, ...]
     fed: Arrays
     initial: Mapping[str, np.ndarray] = field(default_factory=dict)
+    lengths: str | None = "lengths"
+    reference: Callable[[Arrays], Arrays] | None = None
 
     def answers(self) -> Arrays:
         """Run the golden inputs in ONNX Runtime itself, apart from the runner that is tested with them."""
+        if self.reference is not None:
+            return self.reference(self.fed)
         session = ort.InferenceSession(self.graph, providers=["CPUExecutionProvider"])
         names = [node.name for node in session.get_outputs()]
         return dict(zip(names, session.run(names, self.fed), strict=True))
@@ -83,7 +89,7 @@ class ZooModel:
             graphs=Graphs(main=GRAPH),
             inputs=self.inputs,
             outputs=self.outputs,
-            lengths="lengths",
+            lengths=self.lengths,
             states=self.states,
             golden_source="onnxruntime",
             tolerance=1e-6,
@@ -136,21 +142,22 @@ def elman(features: int = 32, hidden: int = 128, outputs: int = 32, seed: int = 
 
 
 def _recurrent(operator: str, gates: int, states: str, features: int, hidden: int, outputs: int, seed: int) -> ZooModel:
-    weights = _recurrent_weights(gates, features, hidden, outputs, seed)
+    weights = recurrent_weights(gates, features, hidden, outputs, seed)
     random = np.random.default_rng(seed + 1)
     lengths = np.array([5, 1, 3])
-    begin = {f"state.{name}": _uniform(random, (3, hidden)) for name in states}
+    begin = {f"state.{name}": uniform(random, (3, hidden)) for name in states}
     return ZooModel(
         architecture=operator.lower(),
-        graph=_build(_recurrent_graph(operator, states, features, hidden, outputs), weights),
+        graph=build(_recurrent_graph(operator, states, features, hidden, outputs), weights),
         inputs=(TensorSpec("x", "FP32", ("time", features)),),
         outputs=(TensorSpec("y", "FP32", ("time", outputs)),),
         states=tuple(StateSpec(f"state.{name}", f"next_state.{name}", "FP32", (hidden,)) for name in states),
-        fed={"x": _uniform(random, (3, 5, features)), "lengths": lengths, **begin},
+        fed={"x": uniform(random, (3, 5, features)), "lengths": lengths, **begin},
     )
 
 
-def _recurrent_weights(gates: int, features: int, hidden: int, outputs: int, seed: int) -> dict[str, np.ndarray]:
+def recurrent_weights(gates: int, features: int, hidden: int, outputs: int, seed: int) -> dict[str, np.ndarray]:
+    """Draw the weights of a recurrent node, by ONNX's letters, and of its readout."""
     random = np.random.default_rng(seed)
     shapes = {
         "W": (1, gates * hidden, features),
@@ -159,7 +166,7 @@ def _recurrent_weights(gates: int, features: int, hidden: int, outputs: int, see
         "V": (hidden, outputs),
         "b": (outputs,),
     }
-    return {name: _uniform(random, shape) / np.float32(np.sqrt(hidden)) for name, shape in shapes.items()}
+    return {name: uniform(random, shape) / np.float32(np.sqrt(hidden)) for name, shape in shapes.items()}
 
 
 def _recurrent_graph(operator: str, states: str, features: int, hidden: int, outputs: int) -> str:
@@ -240,7 +247,7 @@ def ledger() -> ZooModel:
     }}"""
     return ZooModel(
         architecture="ledger",
-        graph=_build(graph),
+        graph=build(graph),
         inputs=(TensorSpec("x", "INT64", ("time",)),),
         outputs=(TensorSpec("y", "INT64", ("time",)),),
         states=(StateSpec("state.digest", "next_state.digest", "INT64", ()),),
@@ -295,7 +302,7 @@ def _running_sum(features: int, initial: Sequence[float] | None, readout: str) -
     steps = np.arange(2 * 3 * features, dtype=np.float32).reshape(2, 3, features)
     return ZooModel(
         architecture="running_sum",
-        graph=_build(graph),
+        graph=build(graph),
         inputs=(TensorSpec("x", "FP32", ("time", features)),),
         outputs=(TensorSpec("y", "FP32", ("time", features)),),
         states=(StateSpec("state.sum", "next_state.sum", "FP32", (features,), initial=begin),),
@@ -317,7 +324,7 @@ def lookup(rows: int = 4) -> ZooModel:
     }}"""
     return ZooModel(
         architecture="lookup",
-        graph=_build(graph, {"table": np.arange(1, rows + 1, dtype=np.float32)[:, None]}),
+        graph=build(graph, {"table": np.arange(1, rows + 1, dtype=np.float32)[:, None]}),
         inputs=(TensorSpec("x", "INT64", ("time",)),),
         outputs=(TensorSpec("y", "FP32", ("time", 1)),),
         states=(StateSpec("state.count", "next_state.count", "INT64", ()),),
@@ -329,11 +336,13 @@ def lookup(rows: int = 4) -> ZooModel:
     )
 
 
-def _build(graph: str, weights: Mapping[str, np.ndarray] | None = None) -> bytes:
+def build(graph: str, weights: Mapping[str, np.ndarray] | None = None) -> bytes:
+    """Parse a graph written as text, and give it its weights."""
     model = onnx.parser.parse_model(_HEADER + graph)
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in (weights or {}).items())
     return model.SerializeToString()
 
 
-def _uniform(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def uniform(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw float32 numbers from -1 to 1."""
     return random.uniform(-1, 1, shape).astype(np.float32)

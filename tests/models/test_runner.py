@@ -7,7 +7,7 @@ import pytest
 from models.errors import ModelDamaged, RowsInvalid
 from models.manifest import TensorSpec
 from models.runner import Runner
-from tests import zoo
+from tests import zoo, zoo_foreign
 
 MODELS = {
     "lstm": zoo.lstm(),
@@ -16,6 +16,12 @@ MODELS = {
     "running_sum": zoo.running_sum(3),
     "overflow": zoo.overflow(),
     "lookup": zoo.lookup(),
+}
+FOREIGN = {
+    "layered_lstm": zoo_foreign.layered_lstm(),
+    "scaled_sum": zoo_foreign.scaled_sum(),
+    "half": zoo_foreign.half(),
+    "one_step": zoo_foreign.one_step(),
 }
 LONGEST = 9
 
@@ -234,3 +240,91 @@ def test_a_graph_with_other_tensors_than_the_manifests_is_damaged(overrides, wor
     with pytest.raises(ModelDamaged) as caught:
         runner_of(LEDGER, **overrides)
     assert words in str(caught.value)
+
+
+@pytest.fixture(params=FOREIGN.values(), ids=FOREIGN.keys())
+def foreign(request):
+    return request.param
+
+
+def foreign_rows(model, random, rows):
+    time = 5 if any("time" in tensor.shape for tensor in model.inputs) else 1
+    specs = [(tensor.name, tensor.dtype, tensor.shape) for tensor in model.inputs]
+    specs += [(state.input, state.dtype, state.shape) for state in model.states]
+    fed = {
+        name: foreign_values(random, dtype, (rows, *(time if axis == "time" else axis for axis in shape)))
+        for name, dtype, shape in specs
+    }
+    return fed | {"lengths": np.full(rows, time)}
+
+
+def foreign_values(random, dtype, shape):
+    numpy = {"FP16": np.float16, "FP32": np.float32, "INT64": np.int64}[dtype]
+    return random.integers(-4, 5, shape).astype(numpy)
+
+
+def run_foreign(model, runner, fed):
+    inputs = {tensor.name: fed[tensor.name] for tensor in model.inputs}
+    outputs, states = runner.run(inputs, fed["lengths"], {state.input: fed[state.input] for state in model.states})
+    return outputs | {state.output: states[state.input] for state in model.states}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 6])
+def test_a_graph_of_any_layout_answers_as_its_equations_say(foreign, seed, rows):
+    fed = foreign_rows(foreign, np.random.default_rng(seed), rows)
+    found = run_foreign(foreign, runner_of(foreign), fed)
+    expected = foreign.reference(fed)
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        assert (array.dtype, array.shape) == (expected[name].dtype, expected[name].shape)
+        np.testing.assert_allclose(array, expected[name], atol=1e-5)
+
+
+def test_a_lone_row_of_a_graph_of_any_layout_has_the_bits_it_has_in_a_batch(foreign, seed):
+    fed = foreign_rows(foreign, np.random.default_rng(seed), 7)
+    runner = runner_of(foreign)
+    together = run_foreign(foreign, runner, fed)
+    for row in range(7):
+        assert_same_bits(run_foreign(foreign, runner, one_row(fed, row)), one_row(together, row))
+
+
+def test_what_is_fed_to_a_graph_of_any_layout_stays_as_it_was(foreign):
+    before = {name: array.copy() for name, array in foreign.fed.items()}
+    run_foreign(foreign, runner_of(foreign), foreign.fed)
+    assert_same_bits(foreign.fed, before)
+
+
+def test_a_graph_without_lengths_takes_full_rows_alone(foreign):
+    fed, runner = dict(foreign.fed), runner_of(foreign)
+    time = int(fed["lengths"][0])
+    for wrong in (time - 1, time + 1):
+        fed["lengths"] = np.array([wrong, *foreign.fed["lengths"][1:]])
+        with pytest.raises(RowsInvalid, match="lengths must"):
+            run_foreign(foreign, runner, fed)
+
+
+def test_no_rows_reach_a_graph_of_any_layout(foreign):
+    fed = {name: array[:0] for name, array in foreign.fed.items()}
+    with pytest.raises(RowsInvalid, match=r"a batch of 0 rows and \d steps has nothing to run"):
+        run_foreign(foreign, runner_of(foreign), fed)
+
+
+def test_rows_of_a_scalars_value_run_together_and_each_answers_in_its_place(monkeypatch):
+    model = zoo_foreign.scaled_sum()
+    runner, groups = runner_of(model), []
+    run_rows = runner._run_rows
+    monkeypatch.setattr(runner, "_run_rows", lambda feeds, rows: groups.append(rows) or run_rows(feeds, rows))
+    found = run_foreign(model, runner, model.fed)
+    assert groups == [2, 1, 1]
+    assert found["y"][:, 0].tolist() == [0.0, 20.0, 16.0, 36.0]
+
+
+def test_a_wrong_batch_axis_ends_in_an_error_of_ours():
+    model = zoo.running_sum()
+    (state,) = model.states
+    moved = msgspec.structs.replace(state, shape=(1, 1), batch_axis=2)
+    runner = runner_of(model, states=(moved,))
+    with pytest.raises((ModelDamaged, RowsInvalid), match="the graph"):
+        runner.run(
+            {"x": np.ones((2, 3, 1), np.float32)}, np.array([3, 3]), {"state.sum": np.zeros((2, 1, 1), np.float32)}
+        )
