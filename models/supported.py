@@ -21,16 +21,13 @@ def _unsupported(manifest: Manifest) -> Iterable[str]:
             yield f"graphs.{role}"
     if manifest.decode is not None:
         yield "decode"
-    if manifest.lengths is None:
-        yield "lengths null"
     for index, state in enumerate(manifest.states):
-        if state.batch_axis != 0:
-            yield f"states[{index}].batch_axis {state.batch_axis}"
         if state.length_of is not None:
             yield f"states[{index}].length_of"
         if any(isinstance(axis, str) for axis in state.shape):
             yield f"states[{index}].shape with a free axis"
     for field, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
         for index, tensor in enumerate(tensors):
-            if tensor.shape[:1] != (TIME,) or any(isinstance(axis, str) for axis in tensor.shape[1:]):
-                yield f"{field}[{index}].shape other than time first and fixed sizes after it"
+            fixed = tensor.shape[1:] if tensor.shape[:1] == (TIME,) else tensor.shape
+            if any(isinstance(axis, str) for axis in fixed):
+                yield f"{field}[{index}].shape with a free axis other than time, or time other than first"

@@ -39,6 +39,8 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
         parameters = self.request.parameters
         if parameters.peek and (not rows.ids or rows.start.any() or rows.end.any()):
             raise InvalidRequest("recur_peek asks a sequence that lives, and neither starts nor ends it")
+        if self.model.manifest.lengths is None and not tensors.reserved and (rows.lengths != tensors.time).any():
+            raise InvalidRequest("the model takes no lengths: send steps that are all valid")
         return Chunk(
             model=self.model.key,
             scope=scope,
