@@ -13,7 +13,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint con
 PERF_ANALYZER := build/perf_analyzer
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format proto bench clean
+.PHONY: help demo test faults mutants lint format proto bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ demo: $(VENV)/demo.done ## train on text, export, verify, publish, serve, stream
 
 test: $(VENV)/test.done $(PERF_ANALYZER)/done ## every test
 	@$(PY) -m pytest --cov --cov-report=term
+
+faults: $(VENV)/test.done ## the fault tests with ten times as many of everything
+	@RECUR_FAULTS_SCALE=10 $(PY) -m pytest tests/faults
+
+mutants: $(VENV)/test.done ## break the server on purpose, one way at a time, and see a test turn red each time
+	@$(PY) -m tests.faults.mutants
 
 lint: $(VENV)/test.done ## format, lint, types, layers, and the generated code is current
 	$(VENV)/bin/ruff format --check --quiet .

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 import numpy as np
@@ -39,6 +39,8 @@ def floats(random: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
 # A model of the zoo and what its inputs may be; another joins by a line.
 MODELS: dict[str, tuple[zoo.ZooModel, Callable[[np.random.Generator, Sequence[int]], np.ndarray]]] = {
     "lstm": (zoo.lstm(), floats),
+    # The manifest lists the states in another order than the graph gives them.
+    "lstm_reversed": (replace(zoo.lstm(), states=zoo.lstm().states[::-1]), floats),
     "elman": (zoo.elman(), floats),
     "running_sum": (zoo.running_sum(3, [0.5, -1.0, 2.0]), floats),
     "ledger": (zoo.ledger(), symbols),

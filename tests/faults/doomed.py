@@ -1,5 +1,6 @@
 """A client to be killed: `python -m tests.faults.doomed ADDRESS COUNT` opens streams, asks much and reads little."""
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from tests.wire import ask
 
 def requests(number: int, stop: threading.Event) -> Iterator[pb.ModelInferRequest]:
     """Begin a sequence, go on with it many times, and never end it."""
-    yield ask(f"doomed {number}", [number], step=0, start=True)
+    yield ask(f"doomed {os.getpid()} {number}", [number], step=0, start=True)
     for step in range(1, 200):
-        yield ask(f"doomed {number}", [number] * 100, step=1 + 100 * (step - 1))
+        yield ask(f"doomed {os.getpid()} {number}", [number] * 100, step=1 + 100 * (step - 1))
     stop.wait()
 
 

@@ -1,0 +1,167 @@
+"""Breaks the server on purpose, one way at a time, and shows that a test turns red.
+
+`python -m tests.faults.mutants` prints each mutant and its test, and exits with how many no test noticed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from demo.serving import ROOT
+
+FOLDERS = ("server", "models", "demo", "tests", "training", "client")
+GREEN, RED = 0, 1
+SECONDS = 120
+INVARIANCE = "tests/conformance/test_batch_invariance.py::test_sequences_together_answer_as_each_alone"
+STEPS = "tests/faults/test_steps.py::"
+
+
+class Mutant(NamedTuple):
+    """A change to one file, and the test that must notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTANTS = (
+    Mutant(
+        "the rows of a batch are mispaired",
+        "server/runtime.py",
+        "        outputs, next_states = self._compute(batch, states)\n",
+        "        outputs, next_states = self._compute(batch, states)\n"
+        "        next_states = {name: state[::-1] for name, state in next_states.items()}\n",
+        f"{INVARIANCE}[ledger]",
+    ),
+    Mutant(
+        "a sequence has no line: its chunks run side by side",
+        "server/scheduler.py",
+        "if lines.busy.isdisjoint(chunk.ids):",
+        "if True:",
+        "tests/server/test_scheduler.py::test_one_chunk_of_a_sequence_is_in_flight_and_the_others_follow_in_order",
+    ),
+    Mutant(
+        "lengths are ignored",
+        "server/runtime.py",
+        "self._runner.run(batch.inputs, batch.lengths, states)",
+        "self._runner.run(batch.inputs, np.full_like(batch.lengths, batch.lengths.max()), states)",
+        f"{INVARIANCE}[ledger]",
+    ),
+    Mutant(
+        "states are paired by position",
+        "models/runner.py",
+        "self._session.run(self._names, feeds, self._options)",
+        "self._session.run(None, feeds, self._options)",
+        f"{INVARIANCE}[lstm_reversed]",
+    ),
+    Mutant(
+        "a step that comes again is not remembered",
+        "server/exactly_once.py",
+        "        if asked.digest == live.digest:\n            return Verdict.REPLAY\n",
+        "",
+        f"{STEPS}test_the_same_step_ten_times_at_once_is_one_commit_and_ten_equal_answers",
+    ),
+    Mutant(
+        "the digest of a step that comes again is not compared",
+        "server/exactly_once.py",
+        "        if asked.digest == live.digest:\n            return Verdict.REPLAY\n",
+        "        return Verdict.REPLAY\n",
+        f"{STEPS}test_a_step_that_does_not_follow_is_refused_and_the_state_is_unmoved",
+    ),
+    Mutant(
+        "the answer leaves before the commit",
+        "server/runtime.py",
+        "            self._store.commit(batch, outputs, next_states, _kept(batch, finite))\n",
+        "            late = (batch, outputs, next_states, _kept(batch, finite))\n"
+        "            __import__('threading').Timer(0.02, self._store.commit, late).start()\n",
+        f"{STEPS}test_a_start_after_the_end_is_a_new_life_and_the_end_again_is_its_answer",
+    ),
+    Mutant(
+        "the position is not checked",
+        "server/judge.py",
+        "goes_on &= ~turn.numbered | (turn.steps == before)",
+        "pass",
+        f"{STEPS}test_a_step_that_does_not_follow_is_refused_and_the_state_is_unmoved",
+    ),
+    Mutant(
+        "what is not finite is kept",
+        "server/runtime.py",
+        "    return np.flatnonzero(keeps if finite is None else keeps & finite)\n",
+        "    return np.flatnonzero(keeps)\n",
+        "tests/faults/test_messages.py::test_what_is_not_finite_is_never_kept_and_fails_alone",
+    ),
+    Mutant(
+        "an unknown sequence is answered from the initial state",
+        "server/exactly_once.py",
+        "    if asked.start:\n        return Verdict.CREATE\n",
+        "    if True:\n        return Verdict.CREATE\n",
+        f"{STEPS}test_an_unknown_id_is_never_answered_from_zeros",
+    ),
+    Mutant(
+        "the slot of a sequence that ended is never given back",
+        "server/stores/memory.py",
+        "        self._free.extend(slots)\n",
+        "",
+        "tests/faults/test_leaks.py::test_sequences_that_have_ended_leave_no_memory",
+    ),
+)
+
+
+def run(root: Path, *tests: str) -> int:
+    """Run tests in a copy of the project; returns pytest's exit code."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=SECONDS, check=False, env=apart())
+    if done.returncode not in (GREEN, RED):
+        sys.stdout.write(done.stdout + done.stderr)
+    return done.returncode
+
+
+def apart() -> dict[str, str]:
+    """The environment, where the copy's modules are found and no others of their names."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
+
+
+def copy(root: Path) -> None:
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", root)
+
+
+def tried(root: Path, mutant: Mutant) -> bool:
+    """Whether the test turns red; the copy is as before afterwards."""
+    path = root / mutant.file
+    source = path.read_text()
+    if source.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.file} has not once what mutant '{mutant.name}' changes:\n{mutant.old}")
+    path.write_text(source.replace(mutant.old, mutant.new))
+    try:
+        return run(root, mutant.test) == RED
+    finally:
+        path.write_text(source)
+
+
+def main() -> int:
+    """Try every mutant; returns how many no test noticed."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        copy(root)
+        if run(root, *sorted({mutant.test for mutant in MUTANTS})) != GREEN:
+            raise SystemExit("the tests are not green before anything is broken")
+        survivors = [mutant for mutant in MUTANTS if not told(mutant, tried(root, mutant))]
+    return len(survivors)
+
+
+def told(mutant: Mutant, red: bool) -> bool:
+    sys.stdout.write(f"{'red ' if red else 'GREEN'} {mutant.name}: {mutant.test.rpartition('/')[2]}\n")
+    sys.stdout.flush()
+    return red
+
+
+if __name__ == "__main__":
+    sys.exit(main())
