@@ -12,6 +12,8 @@ from models.tensors import DType, Shape
 FILE = "manifest.json"
 GOLDEN = "golden.npz"
 INITIAL = "initial.npz"
+# Names of the protocol for many sequences in one request: what comes with it, and what its answer has besides outputs.
+ANSWERED = frozenset({"sequence_status", "sequence_error", "recur_step", "recur_replayed"})
 RESERVED = frozenset({"sequence_id", "sequence_start", "sequence_end", "recur_step", "recur_incarnation"})
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -167,6 +169,9 @@ class Manifest(_Part, frozen=True, kw_only=True):
         for tensor in self.inputs:
             if tensor.name in RESERVED or tensor.name == "lengths":
                 raise ValueError(f"inputs names '{tensor.name}', a name that the protocol reserves")
+        for tensor in self.outputs:
+            if tensor.name in ANSWERED:
+                raise ValueError(f"outputs names '{tensor.name}', a name that the protocol reserves")
         if self.decode is not None and (self.decode.input not in into or self.decode.output not in out):
             raise ValueError("decode names a tensor that is not among inputs and outputs")
 

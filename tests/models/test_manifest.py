@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from models.errors import ManifestInvalid
 from models.manifest import (
+    ANSWERED,
     GOLDEN,
     INITIAL,
     RESERVED,
@@ -206,6 +207,14 @@ def test_a_field_that_nobody_knows_is_named(path):
     text = refusal(changed((*path, "unheard_of"), 1))
     assert "unknown field `unheard_of`" in text
     assert text.startswith(written(path))
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERED))
+def test_no_output_may_have_a_name_that_answers_use(name):
+    document = copy.deepcopy(EXAMPLE)
+    document["decode"] = None
+    document["outputs"][0]["name"] = name
+    assert f"outputs names '{name}', a name that the protocol reserves" in refusal(json.dumps(document).encode())
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED | {"lengths"}))
