@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models.errors import ModelError
+from models.importing import import_model
 from models.loading import load_checked
 from models.manifest import Manifest
 from models.repository import DEFAULT, ModelVersion, Repository
 from models.tensors import NUMPY, Shape, describe_shape, fixed_shape
+from models.told import add_options, told_by
 
 OK, FAILED = 0, 1
 Command = Callable[[argparse.Namespace, Repository], int]
@@ -51,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("name", metavar="NAME")
         one.add_argument("--version", type=int, metavar="N", help="default: the newest")
         one.set_defaults(command=command)
+    text = "publish a model from elsewhere: a graph whose states are inputs and outputs"
+    add_options(importing := commands.add_parser("import", parents=[shared], help=text, description=text))
+    importing.set_defaults(command=_import)
     return parser
 
 
@@ -99,6 +104,18 @@ def _check(options: argparse.Namespace, repository: Repository) -> int:
         f"(tolerance {checked.manifest.tolerance:.2g})\n"
     )
     return OK
+
+
+def _import(options: argparse.Namespace, repository: Repository) -> int:
+    place = import_model(repository, options.name, options.file, told_by(options), say=_say)
+    load_checked(repository, place)
+    _say(f"published and checked: {place.folder}")
+    options.version = place.version
+    return _show(options, repository)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
 
 
 def state_bytes(manifest: Manifest) -> int:

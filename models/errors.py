@@ -5,6 +5,7 @@ ModelError
 ├── ModelMissing         no such model or version
 ├── ModelDamaged         files that are absent or are not what the manifest says
 ├── ModelUnsupported     a manifest that asks for what this version does not run
+├── ImportRefused        a bare graph that does not say all that a manifest must
 ├── RowsInvalid          rows, steps or lengths that must never reach ONNX Runtime
 └── GoldenMismatch       a model that does not give its golden answers
 """
@@ -28,6 +29,10 @@ class ModelDamaged(ModelError):
 
 class ModelUnsupported(ModelError):
     """A manifest that asks for what this version does not run."""
+
+
+class ImportRefused(ModelError):
+    """A bare graph that does not say all that a manifest must; the text names the option that tells it."""
 
 
 class RowsInvalid(ModelError):

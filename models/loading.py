@@ -9,7 +9,6 @@ from models.golden import load_arrays, replay_golden
 from models.manifest import GOLDEN, INITIAL, Manifest
 from models.repository import ModelVersion, OpenModel, Repository
 from models.runner import Arrays, Runner
-from models.supported import refuse_unsupported
 from models.tensors import NUMPY, fixed_shape
 
 
@@ -27,14 +26,13 @@ class CheckedModel:
 
 
 def load_checked(repository: Repository, place: ModelVersion, *, threads: int = 1) -> CheckedModel:
-    """Open a version, refuse what is not served, load its graph, replay its golden answers.
+    """Open a version, load its graph, replay its golden answers.
 
     Raises:
         ModelError: the reason why this version must not serve.
     """
     opened = repository.open(place)
     manifest = opened.manifest
-    refuse_unsupported(manifest)
     runner = Runner(manifest, opened.files[manifest.graphs.main], threads=threads)
     return CheckedModel(
         manifest=manifest,

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from models.errors import ModelError
 from models.loading import CheckedModel, load_checked
 from models.repository import ModelVersion, Repository
+from models.supported import refuse_unsupported
 from server.catalogue import Catalogue, ServedModel, State
 from server.options import Versions
 from server.retirement import Changed, Live, Retirement
@@ -176,6 +177,7 @@ class Loader:
         await self._changed(key)
 
     def _load(self, place: ModelVersion) -> ServedModel:
+        refuse_unsupported(self._repository.read_manifest(place))
         self._probe(self._repository, place)
         checked = load_checked(self._repository, place, threads=self._settings.threads)
         store = MemoryStore(

@@ -1,47 +1,12 @@
 import numpy as np
 import pytest
 
-from models.errors import GoldenMismatch, ModelDamaged, ModelUnsupported
+from models.errors import GoldenMismatch, ModelDamaged
 from models.loading import load_checked
-from models.manifest import Decode, Graphs, StateSpec, TensorSpec
-from tests import zoo
+from models.manifest import Decode
+from tests import zoo, zoo_foreign
 
 SUM = zoo.running_sum(2, [0.5, -3.0])
-(STATE,) = SUM.states
-
-
-def state(shape=(2,), **fields):
-    return {"states": (StateSpec("state.sum", "next_state.sum", "FP32", shape, **fields),)}
-
-
-UNSUPPORTED = [
-    ({"kind": "sequence"}, "kind 'sequence'"),
-    ({"graphs": Graphs(zoo.GRAPH, start=zoo.GRAPH)}, "graphs.start"),
-    ({"graphs": Graphs(zoo.GRAPH, step=zoo.GRAPH)}, "graphs.step"),
-    ({"graphs": Graphs(zoo.GRAPH, peek=zoo.GRAPH)}, "graphs.peek"),
-    ({"decode": Decode("y", "x", "identity")}, "decode"),
-    (state(length_of="x"), "states[0].length_of"),
-    (state(shape=("seen",)), "states[0].shape with a free axis"),
-    ({"inputs": (TensorSpec("x", "FP32", (2, "time")),)}, "inputs[0].shape with a free axis"),
-    ({"inputs": (TensorSpec("x", "FP32", ("time", "width")),)}, "inputs[0].shape with"),
-    ({"outputs": (TensorSpec("y", "FP32", ("time", "time")),)}, "outputs[0].shape with a free axis"),
-]
-
-
-@pytest.mark.parametrize(("overrides", "field"), UNSUPPORTED, ids=[field for _, field in UNSUPPORTED])
-def test_what_is_not_served_is_refused_by_the_fields_name(repository, overrides, field):
-    place = zoo.publish(repository, "sum", SUM, **overrides)
-    with pytest.raises(ModelUnsupported) as caught:
-        load_checked(repository, place)
-    assert str(caught.value).startswith(f"manifest field {field}")
-    assert str(caught.value).endswith(" is not served by this version of Recur")
-
-
-def test_what_is_not_served_is_refused_before_its_graph_is_loaded(repository):
-    place = zoo.publish(repository, "sum", SUM, kind="sequence")
-    zoo.replace_file(place, zoo.GRAPH, b"not a graph")
-    with pytest.raises(ModelUnsupported):
-        load_checked(repository, place)
 
 
 def test_states_begin_at_zero_unless_the_manifest_says_otherwise(repository):
@@ -129,3 +94,18 @@ def test_a_damaged_graph_is_refused(repository):
     zoo.replace_file(place, zoo.GRAPH, SUM.graph[:100])
     with pytest.raises(ModelDamaged, match="the graph is not one that ONNX Runtime can load"):
         load_checked(repository, place)
+
+
+def test_what_the_server_does_not_serve_is_checked_all_the_same(repository):
+    place = zoo.publish(repository, "sum", SUM, decode=Decode("y", "x", "identity"))
+    assert load_checked(repository, place).golden_error <= SUM.manifest().tolerance
+
+
+@pytest.mark.parametrize(
+    "make", [zoo_foreign.layered_lstm, zoo_foreign.scaled_sum, zoo_foreign.half, zoo_foreign.one_step]
+)
+def test_a_graph_of_any_layout_gives_its_golden_answers(repository, make):
+    checked = load_checked(repository, zoo.publish(repository, "foreign", make(), tolerance=1e-5))
+    assert checked.golden_error <= 1e-5
+    for state in checked.manifest.states:
+        assert checked.initial[state.input].shape == state.shape

@@ -153,6 +153,14 @@ async def test_a_model_that_its_probe_refuses_is_never_loaded_here(repository, f
     assert loaded == ["good"]
 
 
+async def test_what_is_not_served_is_refused_by_name_before_its_graph_is_loaded(repository, followed):
+    place = zoo.publish(repository, "bad", zoo.running_sum(), kind="sequence")
+    zoo.replace_file(place, zoo.GRAPH, b"not a graph")
+    await followed.poll()
+    expected = "manifest field kind 'sequence' is not served by this version of Recur"
+    assert followed.catalogue.refused() == {BAD: expected}
+
+
 async def test_states_that_no_memory_holds_are_refused_and_the_loader_goes_on(repository, caplog):
     followed = Followed(repository, "--max-sequences", str(2**60))
     publish(repository, "bad")
