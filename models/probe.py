@@ -10,6 +10,7 @@ import msgspec
 
 from models.errors import (
     GoldenMismatch,
+    ImportRefused,
     ManifestInvalid,
     ModelDamaged,
     ModelError,
@@ -26,7 +27,15 @@ OK, REFUSED = 0, 3
 _ROOT = Path(__file__).parent.parent
 _KINDS = {
     kind.__name__: kind
-    for kind in (ManifestInvalid, ModelMissing, ModelDamaged, ModelUnsupported, RowsInvalid, GoldenMismatch)
+    for kind in (
+        ManifestInvalid,
+        ImportRefused,
+        ModelMissing,
+        ModelDamaged,
+        ModelUnsupported,
+        RowsInvalid,
+        GoldenMismatch,
+    )
 }
 
 
