@@ -47,7 +47,7 @@ def guess_tensors(session: ort.InferenceSession, told: Told) -> Guess:
     read = {node.name: node for node in session.get_inputs()}
     written = {node.name: node for node in session.get_outputs()}
     pairs = [_told_pair(text, read, written) for text in told.states] or _guess_pairs(read, written)
-    _check_named(told, read, [name for name, _ in pairs])
+    _check_told(told, read, [name for name, _ in pairs])
     lengths = told.lengths or _guess_lengths(read, pairs)
     data = [node for name, node in read.items() if name != lengths and name not in dict(pairs)]
     if told.time_axis == "1" and not any(_has_time(node, told) for node in data):
@@ -111,7 +111,7 @@ def _alike(before: ort.NodeArg, after: ort.NodeArg) -> bool:
     return all(one == other for one, other in both if isinstance(one, int) and isinstance(other, int))
 
 
-def _check_named(told: Told, read: Nodes, states: list[str]) -> None:
+def _check_told(told: Told, read: Nodes, states: list[str]) -> None:
     for option, names, known in (
         ("--batch-axis", told.batch_axes, states),
         ("--initial", told.initial, states),
@@ -122,6 +122,11 @@ def _check_named(told: Told, read: Nodes, states: list[str]) -> None:
         for name in names:
             if name not in known:
                 raise ImportRefused(f"{option} names '{name}', which is not among {_list(known)}")
+    if told.lengths and _dtype(read[told.lengths]) != "INT64":
+        raise ImportRefused(f"--lengths {told.lengths} must be int64 in the graph, not {read[told.lengths].type}")
+    for name in states:
+        if name in told.shapes and (TIME in told.shapes[name] or len(told.shapes[name]) != len(read[name].shape) - 1):
+            raise ImportRefused(f"--shape {name} must be the state's {len(read[name].shape) - 1} sizes but the batch's")
 
 
 def _guess_lengths(read: Nodes, pairs: list[tuple[str, str]]) -> str | None:

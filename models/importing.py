@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from models.errors import ImportRefused, RowsInvalid
+from models.errors import ImportRefused, ModelDamaged, RowsInvalid
 from models.golden import write_golden
 from models.graph import open_session
 from models.guessing import Guess, guess_tensors
@@ -53,7 +53,7 @@ def import_model(
         ModelError: the graph cannot be loaded or fails.
     """
     graph = _read(name, file)
-    guess = guess_tensors(open_session(graph), told)
+    guess = guess_tensors(_open(file, graph), told)
     for line in guess.describe():
         say(line)
     initial = {state.input: _initial(state.dtype, state.shape, state.input, told) for state in guess.states}
@@ -83,8 +83,8 @@ class _Trial:
         """Answer by the graph's names, outputs and next states."""
         try:
             outputs, states = self.runner.run(*rows)
-        except RowsInvalid as error:
-            said = str(error.__cause__ or error).splitlines()[0]
+        except (RowsInvalid, ModelDamaged) as error:
+            said = " ".join(str(error.__cause__ or error).split())
             raise ImportRefused(
                 f"the graph does not run on random rows; correct --batch-axis, --shape, --state or --value ({said})"
             ) from error
@@ -166,6 +166,15 @@ def _read(name: str, file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise ImportRefused(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _open(file: Path, graph: bytes) -> ort.InferenceSession:
+    try:
+        return open_session(graph)
+    except ModelDamaged as error:
+        raise ImportRefused(
+            f"{file} is not a graph that ONNX Runtime can load; weights in a second file must be saved inside it"
+        ) from error
 
 
 def _initial(dtype: DType, shape: Shape, name: str, told: Told) -> Array:

@@ -85,7 +85,10 @@ def _value(text: str) -> tuple[str, float]:
 
 def _shape(text: str) -> tuple[str, Shape]:
     name, value = _split(text)
-    return name, tuple(TIME if axis == TIME else int(axis) for axis in value.split(",") if axis)
+    shape = tuple(TIME if axis == TIME else int(axis) for axis in value.split(",") if axis)
+    if any(isinstance(axis, int) and axis < 1 for axis in shape):
+        raise argparse.ArgumentTypeError(f"'{text}' has a size below 1")
+    return name, shape
 
 
 def _split(text: str) -> tuple[str, str]:

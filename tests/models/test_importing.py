@@ -82,6 +82,14 @@ def test_pairs_are_the_told_ones(importing, repository):
     assert [(state.input, state.output) for state in states] == [("h0", "cn"), ("c0", "hn")]
 
 
+def test_of_two_free_axes_the_one_named_as_the_inputs_rows_is_the_batch(importing, repository):
+    graph = graph_of("float[rows, 3] x, float[layers, rows, 4] h0", "float[rows, 3] y, float[layers, rows, 4] hn",
+                     "y = Neg (x) hn = Neg (h0)")  # fmt: skip
+    assert importing(graph, "--shape", "h0=2,4")[0] == 0
+    (state,) = repository.read_manifest(repository.find("tried")).states
+    assert (state.batch_axis, state.shape) == (1, (2, 4))
+
+
 def test_an_input_that_must_be_one_number_is_told(importing, repository):
     code, _, _ = importing(FOREIGN["scaled_sum"].graph, "--value", "rate=16000")
     assert code == 0
@@ -116,11 +124,15 @@ ONE_ROW = graph_of("float[1, 3] x, float[1, 3] h_in", "float[1, 3] y, float[1, 3
                    "y = Neg (x) h_out = Add (h_in, x)")  # fmt: skip
 GROWING = graph_of("float[batch, 3] x, float[batch, 3] h", "float[batch, 3] y, float[batch, 6] h_out",
                    "y = Neg (x) h_out = Concat <axis = 1> (x, h)")  # fmt: skip
-LAYERED, SCALED, HALF = (FOREIGN[name].graph for name in ("layered_lstm", "scaled_sum", "half"))
+BAKED = graph_of("float[batch, 3] x, float[batch, 3] h_in", "float[2, 3] y, float[batch, 3] h_out",
+                 "sizes = Constant <value = int64[2] {2, 3}> () y = Reshape (x, sizes) h_out = Neg (h_in)")  # fmt: skip
+COUNTED = graph_of("float[batch, 3] x, int32[batch] count, float[batch, 3] h_in", "float[batch, 3] h_out",
+                   "h_out = Add (h_in, x)")  # fmt: skip
+LAYERED, HALF = FOREIGN["layered_lstm"].graph, FOREIGN["half"].graph
 LOOKUP = zoo.lookup(1).graph
 
 UNCLEAR = [
-    (b"text", [], "the graph is not one that ONNX Runtime can load"),
+    (b"text", [], "bare.onnx is not a graph that ONNX Runtime can load; weights in a second file"),
     (
         HALF,
         ["--state", "x"],
@@ -133,7 +145,7 @@ UNCLEAR = [
     (HALF, ["--batch-axis", "past_h=2"], "--batch-axis past_h=2 must be from 0 to 1"),
     (HALF, ["--batch-axis", "past_h=1"], "'past_h' has a free axis 'batch' besides batch and time"),
     (HALF, ["--time-axis", "none"], "'x' has a free axis 'time' besides batch and time; give its shape by --shape x="),
-    (HALF, ["--shape", "x=time,3"], "the graph does not run on random rows; correct --batch-axis, --shape"),
+    (HALF, ["--shape", "x=time,3"], "correct --batch-axis, --shape, --state or --value ([ONNXRuntimeError]"),
     (LAYERED, ["--state", "h0:hn"], "input 'c0' has 2 rows in the graph"),
     (LAYERED, ["--name", "a/b"], "--name: name 'a/b' must be"),
     (FOREIGN["one_step"].graph, ["--time-axis", "1"], "--time-axis 1 needs an input whose axis 1 is free"),
@@ -144,6 +156,10 @@ UNCLEAR = [
     (TWO_FREE, [], "state 'h_in' has 2 free axes; give the batch's by --batch-axis h_in=N"),
     (ONE_ROW, [], "input 'x' has 1 rows in the graph; export it with the batch axis first and free"),
     (ONE_ROW, ["--shape", "x=3"], "state 'h_in' is [1, 3] in the graph; export it with the batch axis free"),
+    (BAKED, [], "the graph does not run on random rows"),
+    (COUNTED, ["--lengths", "count"], "--lengths count must be int64 in the graph, not tensor(int32)"),
+    (LAYERED, ["--shape", "h0=4"], "--shape h0 must be the state's 2 sizes but the batch's"),
+    (HALF, ["--shape", "past_h=time"], "--shape past_h must be the state's 1 sizes"),
     (LOOKUP, [], "correct --batch-axis, --shape, --state or --value"),
 ]
 
@@ -162,7 +178,9 @@ def test_a_lookup_is_imported_once_its_values_are_told(importing):
     assert importing(LOOKUP, "--value", "x=0")[0] == 0
 
 
-@pytest.mark.parametrize("option", [["--state"], ["--batch-axis", "h"], ["--batch-axis", "h=a"], ["--shape", "x=a"]])
+@pytest.mark.parametrize(
+    "option", [["--state"], ["--batch-axis", "h"], ["--batch-axis", "h=a"], ["--shape", "x=a"], ["--shape", "x=0"]]
+)
 def test_wrong_use_is_told_by_the_parser(importing, option):
     with pytest.raises(SystemExit, match="2"):
         importing(HALF, *option)
