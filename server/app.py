@@ -174,8 +174,14 @@ class App:
         logger.info("draining", extra={"waiting": len(self.scheduler), "sequences": len(self.sessions)})
         await self.health.drain()
         self.service.draining.set()
-        graceful = asyncio.create_task(self._server.stop(self.settings.drain_seconds))
         hurried = asyncio.create_task(stop_now.wait())
+        # While requests are finished, new ones are still told that the server stops; a closed port would tell nothing.
+        finished = asyncio.create_task(self.engine.finished())
+        await asyncio.wait(
+            (finished, hurried), timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        finished.cancel()
+        graceful = asyncio.create_task(self._server.stop(self.settings.drain_seconds))
         await asyncio.wait((graceful, hurried), return_when=asyncio.FIRST_COMPLETED)
         await self._server.stop(0)
         hurried.cancel()

@@ -42,6 +42,7 @@ class Engine:
         self._clock = clock
         self._work = asyncio.Event()
         self._idle = True
+        self._resting: asyncio.Future[None] | None = None
         self._in_flight: ModelKey | None = None
 
     def submit(self, chunk: Chunk) -> None:
@@ -94,8 +95,16 @@ class Engine:
                     await self._serve(schedule.chunks, turns, executor)
                 else:
                     self._idle = True
+                    if self._resting is not None and not self._resting.done():
+                        self._resting.set_result(None)
                     self._work.clear()
                     self._wake_at(schedule.again)
+
+    async def finished(self) -> None:
+        """Wait until no chunk waits or is in flight."""
+        while not self._idle or len(self._scheduler):
+            self._resting = asyncio.get_running_loop().create_future()
+            await self._resting
 
     async def _arrivals(self) -> None:
         """Let the requests that have come in already be read, so that they join the batch."""

@@ -60,6 +60,11 @@ class Histogram(Collector):
         """Find or make the series of these label values."""
         return self._series.setdefault(values, Series(self._buckets))
 
+    def remove(self, labels: Sequence[str]) -> None:
+        """Show no more of the series whose first labels are these."""
+        for found in [found for found in self._series if found[: len(labels)] == tuple(labels)]:
+            del self._series[found]
+
     @override
     def collect(self) -> Iterable[HistogramMetricFamily]:
         family = HistogramMetricFamily(self._name, self._text, labels=self._labels)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import final
 from weakref import WeakValueDictionary
 
-from models.errors import ModelError
+from models.errors import ModelError, ModelUnsupported
 from models.loading import CheckedModel, load_checked
 from models.repository import ModelVersion, Repository
 from models.supported import refuse_unsupported
@@ -180,9 +180,12 @@ class Loader:
         refuse_unsupported(self._repository.read_manifest(place))
         self._probe(self._repository, place)
         checked = load_checked(self._repository, place, threads=self._settings.threads)
-        store = MemoryStore(
-            checked.initial, checked.manifest.outputs, capacity=self._settings.limits(place.name).max_sequences
-        )
+        limits = self._settings.limits(place.name)
+        store = MemoryStore(checked.initial, checked.manifest.outputs, capacity=limits.max_sequences)
+        if 0 < limits.max_state_bytes < store.slot_bytes:
+            raise ModelUnsupported(
+                f"one sequence takes {store.slot_bytes} bytes, and max_state_bytes allows {limits.max_state_bytes}"
+            )
         key = ModelKey(place.name, place.version)
         return ServedModel(key, checked.manifest, Runtime(checked.runner, store), store, _parameters(checked))
 

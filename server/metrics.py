@@ -1,5 +1,6 @@
 """What Prometheus sees: the names, labels and buckets, and the few calls that fill them."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import final
@@ -91,11 +92,21 @@ class Metrics:
         self._ready.labels(*_labels(key)).set(0)
 
     def unloaded(self, key: ModelKey) -> None:
-        """Show no more of what a version held; what was counted stays."""
+        """Show no more of a version: a server sees many, and a series of each would never end."""
+        labels = _labels(key)
         for gauge in (self._ready, *self._held.values()):
             # A gauge and its function refer to each other: without this the store stays until a collection.
-            gauge.labels(*_labels(key)).set_function(_nothing)
-            gauge.remove(*_labels(key))
+            gauge.labels(*labels).set_function(_nothing)
+            gauge.remove(*labels)
+        if (child := self._children.pop(key, None)) is None:
+            return
+        for code in child.codes:
+            self._requests.remove(*labels, code)
+        self._steps.remove(*labels)
+        with contextlib.suppress(KeyError):
+            self._expirations.remove(*labels)
+        for histogram in (self._durations, self._stages, self._rows):
+            histogram.remove(labels)
 
     def queue(self, model: str, waiting: Callable[[], float], age: Callable[[], float]) -> None:
         """Show how many of a model's requests wait, and since when the oldest; called at every scrape."""
@@ -158,6 +169,11 @@ class ModelMetrics:
         self._padding = padding
         self._rows = rows
         self._stages = stages
+
+    @property
+    def codes(self) -> Iterable[str]:
+        """The gRPC codes that answers had."""
+        return self._requests.keys()
 
     def answered(self, code: str, seconds: float) -> None:
         """Count an answer: its gRPC code, and the time since its request was read."""

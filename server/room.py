@@ -36,7 +36,7 @@ class Room:
         most = limits.max_sequences
         yield (
             most - store.live,
-            SequencesFull(f"{most} sequences are the most that live on a version of this model; try again later"),
+            SequencesFull(f"at most {most} sequences live on a version of this model; try again later"),
         )
         if most := limits.max_state_bytes:
             yield (
@@ -46,7 +46,7 @@ class Room:
         if most := totals.max_total_sequences:
             yield (
                 most - sum(loaded.store.live for loaded in self._catalogue.loaded()),
-                SequencesFull(f"{most} sequences are the most that live here; try again later"),
+                SequencesFull(f"at most {most} sequences live here; try again later"),
             )
         if most := totals.max_total_state_bytes:
             used = sum(loaded.store.used_bytes for loaded in self._catalogue.loaded())

@@ -1,9 +1,12 @@
 """Streams that asked to be told what befalls their sequences unasked."""
 
+import logging
 from collections.abc import Iterable
 from typing import final
 
 from server.types import Event, Scope, SequenceId, Watch
+
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -29,8 +32,12 @@ class Watches:
 
     def tell(self, scope: Scope, sequence: SequenceId, event: Event) -> None:
         """Tell whoever follows a sequence what befell it, once."""
-        if (watch := self.leave(scope, sequence)) is not None:
+        if (watch := self.leave(scope, sequence)) is None:
+            return
+        try:
             watch.notify(scope, sequence, event)
+        except Exception:  # who ends a sequence is not to fail for a stream that cannot be told
+            logger.exception("notice failed")
 
     def leave(self, scope: Scope, sequence: SequenceId) -> Watch | None:
         """Let nobody follow a sequence; returns who did."""

@@ -37,12 +37,12 @@ class Cut(NamedTuple):
     """A request up to its tensors' bytes, without the values of some parameters.
 
     Attributes:
-        outline: what is left.
+        outline: what is left, and what was cut where in it.
         values: by the parameter's name.
         places: where each was.
     """
 
-    outline: bytes
+    outline: tuple[bytes, ...]
     values: dict[str, Value]
     places: Sequence[tuple[int, int, str]]
 
@@ -113,11 +113,11 @@ def cut_out(data: bytes, stop: int) -> Cut:
             places.append((first, last, name))
     places.sort()
     kept, after = [], 0
-    for first, last, _ in places:
-        kept.append(data[after:first])
+    for first, last, name in places:
+        kept += [data[after:first], name.encode()]
         after = last
     kept.append(data[after:stop])
-    return Cut(b"".join(kept), values, places)
+    return Cut(tuple(kept), values, places)
 
 
 def _id_place(data: bytes, stop: int) -> tuple[int, int]:

@@ -81,7 +81,7 @@ class Reader:
     """Remembers outlines; what it reads does not depend on what it remembers."""
 
     def __init__(self) -> None:
-        self._outlines: dict[bytes, Outline] = {}
+        self._outlines: dict[tuple[bytes, ...], Outline] = {}
         self._firsts: dict[int, tuple[int, ...]] = {}
         self._heads: dict[bytes, Known] = {}
 

@@ -26,6 +26,9 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "recur_incarnation": (BYTES,),
 }
 
+# Parameters of a tensor that Triton reads; others, as binary_data, change nothing here.
+NOT_SERVED = frozenset({"classification", "shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"})
+
 CONTENTS: dict[str, str] = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -77,6 +80,7 @@ def decode_tensors(request: pb.ModelInferRequest, manifest: Manifest) -> Tensors
     reserved: dict[str, Array | Sequence[bytes]] = {}
     for tensor, raw in _tensors(request):
         name = tensor.name
+        _check_parameters(f"input '{name}'", tensor.parameters)
         if name in inputs or name in reserved:
             raise InvalidRequest(f"input '{name}' came twice")
         if (spec := _spec(name, manifest)) is not None:
@@ -109,7 +113,15 @@ def wanted_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> Sequenc
     for output in request.outputs:
         if output.name not in specs:
             raise InvalidRequest(f"output '{output.name}' is not one of the model's: {', '.join(specs)}")
+        _check_parameters(f"output '{output.name}'", output.parameters)
     return [specs[output.name] for output in request.outputs]
+
+
+def _check_parameters(what: str, parameters: Iterable[str]) -> None:
+    """Refuse what would change the answer: shared memory, classification."""
+    for name in parameters:
+        if name in NOT_SERVED:
+            raise InvalidRequest(f"{what} has the parameter '{name}', which Recur does not serve; leave it out")
 
 
 def _tensors(request: pb.ModelInferRequest) -> Iterable[tuple[Given, Raw]]:

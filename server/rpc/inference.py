@@ -96,22 +96,23 @@ class InferenceService:
 
     async def infer(self, data: bytes, context: Context) -> bytes:
         """Answer one ModelInferRequest; a client that goes away while it waits takes it out of the queue."""
-        answered: asyncio.Future[tuple[str, bytes | RecurError]] = asyncio.get_running_loop().create_future()
+        if self.draining.is_set():
+            raise Draining("the server is stopping; connect again")
+        answered: asyncio.Future[bytes | RecurError] = asyncio.get_running_loop().create_future()
 
-        def reply(request_id: str, result: bytes | RecurError) -> None:
+        def reply(_: str, result: bytes | RecurError) -> None:
             if not answered.done():
-                answered.set_result((request_id, result))
+                answered.set_result(result)
 
         chunks = self._inbox.take(data, reply, client=hash(context.peer()))
         try:
-            request_id, result = await answered
+            result = await answered
         except asyncio.CancelledError:
             if answered.cancelled():
                 self._inbox.cancel(chunks)
             raise
         if isinstance(result, RecurError):
-            await abort(context, result, request_id)
-            return b""
+            raise result
         return result
 
     async def ModelStreamInfer(self, _: grpc.aio.ServicerContext[bytes, bytes], context: Context) -> None:

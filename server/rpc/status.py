@@ -1,5 +1,6 @@
 """What is not OK, as gRPC carries it: a status with details on calls, a message on streams."""
 
+import asyncio
 from typing import TypeVar
 
 import grpc
@@ -28,7 +29,12 @@ def parse(message: type[Request], data: bytes) -> Request:
 
 
 async def abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RecurError, request_id: str = "") -> None:
-    """End a call with the error's status: ErrorInfo, and RetryInfo where a later try may succeed."""
+    """End a call with the error's status: ErrorInfo, and RetryInfo where a later try may succeed.
+
+    Raises:
+        AbortError: the call ends so.
+        CancelledError: its client has gone meanwhile.
+    """
     text = error.text(request_id)
     metadata = {} if error.position is None else {"position": str(error.position)}
     details = [_packed(ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))]
@@ -37,7 +43,12 @@ async def abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RecurErr
         delay.FromMilliseconds(_milliseconds(error.retry_after_seconds))
         details.append(_packed(RetryInfo(retry_delay=delay)))
     status = Status(code=error.code.value[0], message=text, details=details)
-    await context.abort(error.code, text, ((DETAILS, status.SerializeToString()),))
+    try:
+        await context.abort(error.code, text, ((DETAILS, status.SerializeToString()),))
+    except grpc.aio.AbortError:
+        raise
+    except Exception as gone:  # gRPC's own classes for a call that is over derive from Exception alone
+        raise asyncio.CancelledError from gone
 
 
 def stream_error(error: RecurError, request_id: str) -> pb.ModelStreamInferResponse:
@@ -60,8 +71,10 @@ def notice(event: str, model: str = "", sequence: SequenceId | None = None) -> b
     answer = response.infer_response
     answer.model_name = model
     answer.parameters["recur_notice"].string_param = event
-    if isinstance(sequence, int):
+    if isinstance(sequence, int) and sequence < 2**63:
         answer.parameters["sequence_id"].int64_param = sequence
+    elif isinstance(sequence, int):
+        answer.parameters["sequence_id"].uint64_param = sequence
     elif sequence is not None:
         answer.parameters["sequence_id"].string_param = sequence
     return response.SerializeToString()

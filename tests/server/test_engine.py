@@ -7,7 +7,7 @@ import pytest
 
 from server import engine
 from server.errors import Internal, ModelRefused, NotFinite, QueueTimeout
-from tests.server.fakes import ADDER, BROKEN, REFUSED, SCOPE, SECRET, Server, chunk, result, sums
+from tests.server.fakes import ADDER, BROKEN, PATIENCE_SECONDS, REFUSED, SCOPE, SECRET, Server, chunk, result, sums
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -306,3 +306,16 @@ async def test_what_was_answered_in_time_is_not_held_until_its_deadline():
         asked, future = server.submit([1], deadline=server.clock() + 3600)
         await result(future)
     assert asked.timer.cancelled()
+
+
+async def test_an_engine_has_finished_when_nothing_waits_or_runs():
+    server = Server(queue_delay_seconds=0.05)
+    await asyncio.wait_for(server.engine.finished(), PATIENCE_SECONDS)
+    async with server.running():
+        future = server.ask([1])
+        finished = asyncio.create_task(server.engine.finished())
+        await asyncio.sleep(0)
+        assert not finished.done()
+        server.clock.now += 1
+        await result(future)
+        await asyncio.wait_for(finished, PATIENCE_SECONDS)

@@ -120,3 +120,19 @@ def test_a_version_that_retires_is_not_ready_and_one_that_is_unloaded_is_shown_n
     metrics.unloaded(KEY)
     for name in ("recur_model_ready", "recur_sequences", "recur_state_bytes"):
         assert (name, frozenset(OWN.items())) not in exposed(metrics)
+
+
+def test_nothing_is_left_of_versions_that_came_and_went():
+    metrics = Metrics()
+    before = len(generate_latest(metrics.registry))
+    for version in range(1, 20):
+        key = ModelKey("charlm", version)
+        metrics.served(key, {"sequences": lambda: 4})
+        metrics.of(key).answered("OK", 0.1)
+        metrics.of(key).answered("NOT_FOUND", 0.1)
+        metrics.of(key).ran(rows=2, time_=1, steps=2, seconds={"compute": 0.1})
+        metrics.expired(key)
+        metrics.unloaded(key)
+        metrics.unloaded(key)
+    assert 'model="charlm"' not in generate_latest(metrics.registry).decode()
+    assert len(generate_latest(metrics.registry)) < before + 4096

@@ -82,3 +82,12 @@ async def test_a_step_that_is_refused_takes_no_sequence_from_its_stream():
         server.clock.now += 61
         server.sessions.expire()
     assert (told.events, other.events) == ([(1, "expired")], [])
+
+
+def test_a_stream_that_cannot_be_told_fails_nobody(watches, caplog):
+    def notify(scope, sequence, event):
+        raise ValueError
+
+    watches.follow(Watch(notify), SCOPE, [1])
+    watches.tell(SCOPE, 1, "expired")
+    assert [record.message for record in caplog.records] == ["notice failed"]

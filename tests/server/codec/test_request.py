@@ -149,3 +149,18 @@ def test_what_is_long_is_not_remembered():
     reader = Reader()
     reader.read(one([1], model="m" * LONGEST).SerializeToString())
     assert not reader.remembered
+
+
+def test_an_outline_tells_where_its_values_were_cut():
+    plain = one([1], id_="\n\x0bsequence_id\x12\x02\x10\x05", timeout=5).SerializeToString()
+    without = plain.replace(b'\x12\x02\x10\x05"', b'\x12\x02"', 1)
+    alike = plain.replace(b"sequence_id", b"sequence_ix")
+    warm = Reader()
+    for data in (alike, without):
+        try:
+            warm.read(data)
+        except InvalidRequest:
+            continue
+    for data in (plain, alike, plain):
+        found, expected = warm.read(data), Reader().read(data)
+        assert (found.id, found.model_name, found.parameters) == (expected.id, expected.model_name, expected.parameters)

@@ -239,3 +239,16 @@ def test_raw_and_typed_contents_decode_to_the_same_array(tensor):
         decoded = decode_tensors(sent, described).inputs["t"]
         assert (decoded.dtype, decoded.shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(decoded, array)
+
+
+@pytest.mark.parametrize("name", ["classification", "shared_memory_region"])
+def test_what_would_change_a_tensor_and_is_not_served_is_refused_by_name(name):
+    request = pb.ModelInferRequest()
+    add_tensor(request, "x", "FP32", floats(1, 1, 1))
+    request.inputs[0].parameters[name].int64_param = 1
+    with pytest.raises(InvalidRequest, match=f"input 'x' has the parameter '{name}'"):
+        decode_tensors(request, manifest())
+    asked = pb.ModelInferRequest()
+    asked.outputs.add(name="y").parameters[name].int64_param = 1
+    with pytest.raises(InvalidRequest, match=f"output 'y' has the parameter '{name}'"):
+        wanted_outputs(asked, manifest())

@@ -1,3 +1,5 @@
+import asyncio
+
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
@@ -5,7 +7,7 @@ from google.rpc.status_pb2 import Status
 
 from server.errors import InvalidRequest, SequenceGone, SequencesFull, StepGap
 from server.pb import grpc_service_pb2 as pb
-from server.rpc.status import abort, parse, stream_error
+from server.rpc.status import abort, notice, parse, stream_error
 
 
 class FakeContext:
@@ -75,3 +77,22 @@ async def test_where_a_sequence_stands_is_told_on_calls_and_on_streams():
     assert context.status().details[0].Unpack(info)
     assert dict(info.metadata) == {"position": "7"}
     assert stream_error(error, "").infer_response.parameters["recur_step"].int64_param == 7
+
+
+async def test_a_call_whose_client_has_gone_ends_without_a_word():
+    class Gone:
+        async def abort(self, code, text, metadata):
+            raise RuntimeError("the call is over")
+
+    with pytest.raises(asyncio.CancelledError):
+        await abort(Gone(), SequenceGone("it has ended"))
+
+
+@pytest.mark.parametrize(
+    ("sequence", "field"),
+    [(5, "int64_param"), (2**63, "uint64_param"), (2**64 - 1, "uint64_param"), ("5", "string_param")],
+)
+def test_a_notice_names_any_sequence(sequence, field):
+    told = pb.ModelStreamInferResponse.FromString(notice("expired", "adder", sequence)).infer_response
+    assert getattr(told.parameters["sequence_id"], field) == sequence
+    assert (told.id, told.model_name, told.parameters["recur_notice"].string_param) == ("", "adder", "expired")
