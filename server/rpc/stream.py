@@ -59,6 +59,8 @@ class Stream:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # It knows this stream: together they would keep the call's memory until cycles are collected.
+            del self._watch
 
     async def _read(self) -> None:
         serial = 0
