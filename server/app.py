@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 OK, FAILED = 0, 1
 # Requests leave no cycles behind; the default of 700 objects would look for them every few batches.
 COLLECT_AFTER = 50_000
+# Longer than a request is on its way: gRPC drops what comes as it closes the port, without a word.
+LINGER_SECONDS = 0.25
 LARGEST_MESSAGE = 64 * 2**20
 CHANNEL = (
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
@@ -176,7 +178,7 @@ class App:
         self.service.draining.set()
         hurried = asyncio.create_task(stop_now.wait())
         # While requests are finished, new ones are still told that the server stops; a closed port would tell nothing.
-        finished = asyncio.create_task(self.engine.finished())
+        finished = asyncio.create_task(self._finish())
         await asyncio.wait(
             (finished, hurried), timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED
         )
@@ -186,6 +188,11 @@ class App:
         await self._server.stop(0)
         hurried.cancel()
         self._exposition.shutdown()
+
+    async def _finish(self) -> None:
+        """Finish what was taken, and let every client that is asking hear that the server stops."""
+        await self.engine.finished()
+        await asyncio.sleep(LINGER_SECONDS)
 
     def _admission(self, admits: bool) -> None:
         self.metrics.admission(admits=admits)
