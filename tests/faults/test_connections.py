@@ -144,7 +144,7 @@ async def test_thousands_of_streams_at_once_are_all_answered(server: Serving, he
 
 @pytest.mark.usefixtures("freed")
 async def test_a_reader_that_does_not_read_is_read_no_further_and_loses_nothing(server: Serving, healthy: Healthy):
-    before, xs = resident_bytes(server), list(range(500))
+    before, xs = resident_bytes(server), list(range(300))
     async with grpc.aio.insecure_channel(server.listen) as channel:
         stream = stubs.GRPCInferenceServiceStub(channel).ModelStreamInfer(timeout=3 * SECONDS)
         request, sent = ask("slow", xs, start=True), 0

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 import grpc
 import numpy as np
@@ -73,6 +74,20 @@ def test_a_client_that_stands_still_holds_nobody_up(server: Serving):
     eventually(lambda: open_files(server) <= files)
 
 
+@pytest.mark.skipif(SCALE == 1, reason="waits for a minute and a half: make faults")
+def test_a_client_that_stands_still_is_hung_up_on_in_the_end(server: Serving):
+    with doomed(server) as client:
+        before = open_files(server)
+        try:
+            client.send_signal(signal.SIGSTOP)
+            for _ in range(4):
+                with suppress(AssertionError):
+                    eventually(lambda: open_files(server) < before)
+            assert open_files(server) < before
+        finally:
+            client.kill()
+
+
 def test_what_a_killed_client_was_told_stands(server: Serving):
     with doomed(server) as client:
         client.kill()
@@ -113,17 +128,27 @@ def test_sequences_that_have_ended_leave_no_memory(server: Serving, calls: Calls
 
 
 def test_idle_sequences_end_while_some_of_them_step_and_their_memory_is_given_back(short_lived: Serving, seed: int):
-    x, flags = np.full((ROWS, 1, 32), 0.5, np.float32), np.array([True] * ROWS)
+    def none_live() -> bool:
+        return metric(short_lived, 'recur_sequences{model="lstm",version="1"}') == 0
+
     with grpc.insecure_channel(short_lived.listen) as channel:
         calls = Calls(channel)
+        begin(calls)
+        eventually(none_live)
         before = resident_bytes(short_lived)
-        for first in range(1, IDLE, ROWS):
-            calls.ModelInfer(ask_many(range(first, first + ROWS), x, model="lstm", sequence_start=flags))
+        begin(calls)
         held = resident_bytes(short_lived)
         assert held - before > IDLE * 512
         race(calls, random.Random(seed))
-        eventually(lambda: metric(short_lived, 'recur_sequences{model="lstm",version="1"}') == 0)
+        eventually(none_live)
         eventually(lambda: resident_bytes(short_lived) - before < (held - before) / 2)
+
+
+def begin(calls: Calls) -> None:
+    """Begin sequences that nobody goes on with."""
+    x, flags = np.full((ROWS, 1, 32), 0.5, np.float32), np.array([True] * ROWS)
+    for first in range(1, IDLE, ROWS):
+        calls.ModelInfer(ask_many(range(first, first + ROWS), x, model="lstm", sequence_start=flags))
 
 
 def race(calls: Calls, pick: random.Random) -> None:
