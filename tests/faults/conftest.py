@@ -15,7 +15,7 @@ from tests.wire import ask, values
 
 # The faults are small unless this is set: `make faults` has ten times as many of everything.
 SCALE = int(os.environ.get("RECUR_FAULTS_SCALE", "1"))
-HEALTHY_SECONDS = 2
+HEALTHY_SECONDS = 2 * SCALE
 
 
 @pytest.fixture(scope="session")
