@@ -82,7 +82,8 @@ def report(catalogue: Catalogue, settings: Settings, missing: Sequence[str]) -> 
     for name in sorted(set(settings.models).difference(key.name for key in standings)):
         yield f"{name}: the configuration file has a table for it, and it is not in the repository"
     if not catalogue.served():
-        yield f"no model in {settings.repository} would serve"
+        absent = "" if settings.repository.is_dir() else ": it is not a folder"
+        yield f"no model in {settings.repository} would serve{absent}"
 
 
 def _listed(limits: Limits | Totals) -> str:
