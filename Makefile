@@ -25,7 +25,7 @@ test: $(VENV)/test.done $(PERF_ANALYZER)/done ## every test
 	@$(PY) -m pytest --cov --cov-report=term
 
 faults: $(VENV)/test.done ## the fault tests with ten times as many of everything
-	@RECUR_FAULTS_SCALE=10 $(PY) -m pytest tests/faults
+	@RECUR_FAULTS_SCALE=10 $(PY) -m pytest -m "long or not long" tests/faults
 
 mutants: $(VENV)/test.done ## break the server on purpose, one way at a time, and see a test turn red each time
 	@$(PY) -m tests.faults.mutants

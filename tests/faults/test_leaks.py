@@ -74,7 +74,7 @@ def test_a_client_that_stands_still_holds_nobody_up(server: Serving):
     eventually(lambda: open_files(server) <= files)
 
 
-@pytest.mark.skipif(SCALE == 1, reason="waits for half a minute: make faults")
+@pytest.mark.long
 def test_a_client_that_stands_still_is_hung_up_on_in_the_end(server: Serving):
     with doomed(server) as client:
         before = open_files(server)
