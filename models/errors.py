@@ -7,6 +7,7 @@ ModelError
 ├── ModelUnsupported     a manifest that asks for what this version does not run
 ├── ImportRefused        a bare graph that does not say all that a manifest must
 ├── RowsInvalid          rows, steps or lengths that must never reach ONNX Runtime
+├── DeviceMissing        a device that this machine does not have
 └── GoldenMismatch       a model that does not give its golden answers
 """
 
@@ -37,6 +38,10 @@ class ImportRefused(ModelError):
 
 class RowsInvalid(ModelError):
     """Rows, steps or lengths that must never reach ONNX Runtime."""
+
+
+class DeviceMissing(ModelError):
+    """A device to run on that is unknown, or that this machine does not have."""
 
 
 class GoldenMismatch(ModelError):

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import GoldenMismatch, ModelDamaged
-from models.runner import Array, Arrays, Runner
-from models.tensors import NUMPY, DType, Shape, describe_shape
+from models.runner import Runner
+from models.tensors import NUMPY, Array, Arrays, DType, Shape, describe_shape
 
 _IN, _OUT = "in.", "out."
 

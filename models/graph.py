@@ -1,18 +1,140 @@
-"""Opens a graph in ONNX Runtime and holds its tensors against the manifest's."""
+"""One ONNX graph, run on rows: whatever its own layout is, callers have the batch first."""
 
 import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import final
 
+import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
-from models.errors import ModelDamaged
-from models.manifest import Manifest
-from models.tensors import ONNX_RUNTIME, DType
+from models.device import CPU, check_provider, providers
+from models.errors import ModelDamaged, RowsInvalid
+from models.manifest import TensorSpec
+from models.tensors import ONNX_RUNTIME, Array, Arrays, DType
 
-WARNING = 2
+WARNING, FATAL = 2, 4
+
+_DTYPES = {text: dtype for dtype, text in ONNX_RUNTIME.items()}
 
 
-def open_session(graph: bytes, threads: int = 1) -> ort.InferenceSession:
-    """Load an ONNX file's bytes; raises ModelDamaged."""
+@final
+class Graph:
+    """A graph ready to run; thread-safe, stateless.
+
+    An input that is one number for a whole run in the graph is one for each row to callers: rows of the same number
+    run together.
+
+    Args:
+        data: the ONNX file's bytes.
+        batch_axes: the batch's axis of the tensors that do not have it first.
+        scalars: the inputs that are one number for a whole run if their rank is 0; by default any input.
+        threads: how many threads one run uses.
+        device: `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        ModelDamaged: the graph cannot be loaded.
+        DeviceMissing: there is no such device.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        batch_axes: Mapping[str, int] | None = None,
+        scalars: Collection[str] | None = None,
+        threads: int = 1,
+        device: str = CPU,
+    ) -> None:
+        self._session = open_session(data, threads, device)
+        self.inputs = {node.name: node for node in self._session.get_inputs()}
+        self.outputs = {node.name: node for node in self._session.get_outputs()}
+        self._options = ort.RunOptions()
+        # A run that fails raises; ONNX Runtime's own line on stderr would let a client fill the log.
+        self._options.log_severity_level = FATAL
+        moved = {name: axis for name, axis in (batch_axes or {}).items() if axis != 0}
+        self._moved_in = {name: axis for name, axis in moved.items() if name in self.inputs}
+        self._moved_out = {name: axis for name, axis in moved.items() if name in self.outputs}
+        self._scalars = tuple(
+            name for name, node in self.inputs.items() if not node.shape and (scalars is None or name in scalars)
+        )
+
+    def run(self, names: Sequence[str], feeds: Arrays, rows: int) -> Arrays:
+        """Give the outputs `names` for `rows` rows; every array in and out is `[batch, …]`.
+
+        Raises:
+            RowsInvalid: values that the graph refuses, such as an index outside its table.
+            ModelDamaged: the graph itself fails, as one whose tensors do not fit each other does.
+        """
+        if self._scalars and rows > 1:
+            return self._run_groups(names, feeds, rows)
+        return self._run_rows(names, feeds, rows)
+
+    def _run_groups(self, names: Sequence[str], feeds: Arrays, rows: int) -> Arrays:
+        """Run the rows of each value of the scalars apart, and put the answers back in the rows' order."""
+        groups: dict[bytes, list[int]] = {}
+        for row in range(rows):
+            groups.setdefault(b"".join(feeds[name][row].tobytes() for name in self._scalars), []).append(row)
+        if len(groups) == 1:
+            return self._run_rows(names, feeds, rows)
+        parts = [
+            self._run_rows(names, {name: array[group] for name, array in feeds.items()}, len(group))
+            for group in groups.values()
+        ]
+        back = np.argsort(np.concatenate(list(groups.values())))
+        try:
+            return {name: np.concatenate([part[name] for part in parts])[back] for name in names}
+        except ValueError as error:
+            raise ModelDamaged("the graph's answers to rows of one batch have different shapes") from error
+
+    def _run_rows(self, names: Sequence[str], feeds: Arrays, rows: int) -> Arrays:
+        """Run rows whose scalars are equal."""
+        if rows == 1:
+            # At one row ONNX Runtime takes another path, whose last bits differ from any larger batch.
+            feeds = {name: np.concatenate([array, array]) for name, array in feeds.items()}
+        if self._scalars:
+            feeds = feeds | {name: feeds[name][0, ...] for name in self._scalars}
+        if self._moved_in:
+            feeds = feeds | {name: _batch_at(feeds[name], axis) for name, axis in self._moved_in.items()}
+        answers = dict(zip(names, self._run(names, feeds), strict=True))
+        for name, axis in self._moved_out.items():
+            answers[name] = _batch_first(answers[name], axis, name)
+        return {name: array[:1] for name, array in answers.items()} if rows == 1 else answers
+
+    def _run(self, names: Sequence[str], feeds: Arrays) -> list[Array]:
+        try:
+            answers: list[Array] = self._session.run(names, feeds, self._options)
+        except InvalidArgument as error:
+            raise RowsInvalid("the graph cannot run on these values") from error
+        except (Fail, RuntimeException) as error:
+            raise ModelDamaged("the graph fails as it runs") from error
+        return answers
+
+
+def check_tensors(side: str, expected: Mapping[str, DType], found: Mapping[str, ort.NodeArg], graph: str) -> None:
+    """Raise ModelDamaged unless a graph has the tensors expected, and no other input; `graph` says which."""
+    for name, dtype in expected.items():
+        if name not in found:
+            raise ModelDamaged(f"{graph} has no {side} '{name}', which the manifest names")
+        if found[name].type != ONNX_RUNTIME[dtype]:
+            raise ModelDamaged(f"{graph}'s {side} '{name}' is {found[name].type}, but the manifest says {dtype}")
+    if side == "input" and (extra := sorted(found.keys() - expected.keys())):
+        raise ModelDamaged(f"{graph} has an input '{extra[0]}' that the manifest does not name")
+
+
+def spec_of(node: ort.NodeArg, graph: str) -> TensorSpec:
+    """Describe a tensor that the manifest does not name, as the graph declares it, without its batch axis."""
+    if node.type not in _DTYPES:
+        raise ModelDamaged(f"{graph}'s '{node.name}' is {node.type}, which no tensor of a model can be")
+    if node.shape and isinstance(node.shape[0], int):
+        raise ModelDamaged(f"{graph}'s '{node.name}' has {node.shape[0]} on its first axis, which must be the batch's")
+    axes = [axis if axis is not None else f"axis_{place}" for place, axis in enumerate(node.shape)]
+    return TensorSpec(node.name, _DTYPES[node.type], tuple(axes[1:]))
+
+
+def open_session(data: bytes, threads: int = 1, device: str = CPU) -> ort.InferenceSession:
+    """Load an ONNX file's bytes; raises ModelDamaged or DeviceMissing."""
+    wanted = providers(device)
     ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -23,35 +145,18 @@ def open_session(graph: bytes, threads: int = 1) -> ort.InferenceSession:
     # A graph without a folder of its own may have its data in any file below the working folder; here there are none.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(data, options, providers=wanted)
     except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
         raise ModelDamaged("the graph is not one that ONNX Runtime can load") from error
+    check_provider(session, device)
+    return session
 
 
-def check_tensors(manifest: Manifest, session: ort.InferenceSession) -> None:
-    """Raise ModelDamaged unless the graph has the manifest's tensors, and no other input."""
-    into = {tensor.name: tensor.dtype for tensor in manifest.inputs}
-    into |= {state.input: state.dtype for state in manifest.states}
-    if manifest.lengths is not None:
-        into[manifest.lengths] = "INT64"
-    out = {tensor.name: tensor.dtype for tensor in manifest.outputs}
-    out |= {state.output: state.dtype for state in manifest.states}
-    _compare("input", into, session.get_inputs())
-    _compare("output", out, session.get_outputs())
+def _batch_at(array: Array, axis: int) -> Array:
+    return np.ascontiguousarray(np.moveaxis(array, 0, axis))
 
 
-def _compare(side: str, expected: dict[str, DType], found: list[ort.NodeArg]) -> None:
-    types = {node.name: node.type for node in found}
-    for name, dtype in expected.items():
-        if name not in types:
-            raise ModelDamaged(f"the graph has no {side} '{name}', which the manifest names")
-        if types[name] != ONNX_RUNTIME[dtype]:
-            raise ModelDamaged(f"the graph's {side} '{name}' is {types[name]}, but the manifest says {dtype}")
-    if side == "input" and (extra := sorted(types.keys() - expected.keys())):
-        raise ModelDamaged(f"the graph has an input '{extra[0]}' that the manifest does not name")
-
-
-def scalars(manifest: Manifest, session: ort.InferenceSession) -> tuple[str, ...]:
-    """Name the inputs that are one number for a whole run in the graph, and one for each row to callers."""
-    ranks = {node.name: len(node.shape) for node in session.get_inputs()}
-    return tuple(tensor.name for tensor in manifest.inputs if not tensor.shape and ranks[tensor.name] == 0)
+def _batch_first(array: Array, axis: int, name: str) -> Array:
+    if array.ndim <= axis:
+        raise ModelDamaged(f"the graph's output '{name}' has no axis {axis}, the manifest's batch_axis")
+    return np.moveaxis(array, axis, 0)

@@ -8,8 +8,8 @@ from models.errors import ModelDamaged
 from models.golden import load_arrays, replay_golden
 from models.manifest import GOLDEN, INITIAL, Manifest
 from models.repository import ModelVersion, OpenModel, Repository
-from models.runner import Arrays, Runner
-from models.tensors import NUMPY, fixed_shape
+from models.runner import Runner
+from models.tensors import NUMPY, Arrays, fixed_shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from models.errors import (
-    GoldenMismatch,
-    ImportRefused,
-    ManifestInvalid,
-    ModelDamaged,
-    ModelError,
-    ModelMissing,
-    ModelUnsupported,
-    RowsInvalid,
-)
+from models.errors import ModelDamaged, ModelError
 from models.loading import load_checked
 from models.repository import ModelVersion, Repository
 
@@ -25,18 +16,7 @@ TIMEOUT_SECONDS = 60.0
 OK, REFUSED = 0, 3
 
 _ROOT = Path(__file__).parent.parent
-_KINDS = {
-    kind.__name__: kind
-    for kind in (
-        ManifestInvalid,
-        ImportRefused,
-        ModelMissing,
-        ModelDamaged,
-        ModelUnsupported,
-        RowsInvalid,
-        GoldenMismatch,
-    )
-}
+_KINDS = {kind.__name__: kind for kind in ModelError.__subclasses__()}
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -3,6 +3,10 @@
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+Arrays = dict[str, Array]
 
 DType = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"

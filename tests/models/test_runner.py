@@ -312,8 +312,10 @@ def test_no_rows_reach_a_graph_of_any_layout(foreign):
 def test_rows_of_a_scalars_value_run_together_and_each_answers_in_its_place(monkeypatch):
     model = zoo_foreign.scaled_sum()
     runner, groups = runner_of(model), []
-    run_rows = runner._run_rows
-    monkeypatch.setattr(runner, "_run_rows", lambda feeds, rows: groups.append(rows) or run_rows(feeds, rows))
+    run_rows = runner._main._run_rows
+    monkeypatch.setattr(
+        runner._main, "_run_rows", lambda names, feeds, rows: groups.append(rows) or run_rows(names, feeds, rows)
+    )
     found = run_foreign(model, runner, model.fed)
     assert groups == [2, 1, 1]
     assert found["y"][:, 0].tolist() == [0.0, 20.0, 16.0, 36.0]
