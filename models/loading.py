@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.device import CPU
 from models.errors import ModelDamaged
 from models.golden import load_arrays, replay_golden
 from models.manifest import GOLDEN, INITIAL, Manifest
@@ -25,15 +26,15 @@ class CheckedModel:
     size: int
 
 
-def load_checked(repository: Repository, place: ModelVersion, *, threads: int = 1) -> CheckedModel:
-    """Open a version, load its graph, replay its golden answers.
+def load_checked(repository: Repository, place: ModelVersion, *, threads: int = 1, device: str = CPU) -> CheckedModel:
+    """Open a version, load its graphs, replay their golden answers.
 
     Raises:
         ModelError: the reason why this version must not serve.
     """
     opened = repository.open(place)
     manifest = opened.manifest
-    runner = Runner(manifest, opened.files[manifest.graphs.main], threads=threads)
+    runner = _runner(opened, threads, device)
     return CheckedModel(
         manifest=manifest,
         runner=runner,
@@ -43,6 +44,16 @@ def load_checked(repository: Repository, place: ModelVersion, *, threads: int = 
         labels=_text(opened, manifest.labels),
         size=opened.size,
     )
+
+
+def _runner(opened: OpenModel, threads: int, device: str) -> Runner:
+    manifest = opened.manifest
+    start, step, peek = (
+        None if file is None else opened.files[file]
+        for file in (manifest.graphs.start, manifest.graphs.step, manifest.graphs.peek)
+    )
+    main = opened.files[manifest.graphs.main]
+    return Runner(manifest, main, start=start, step=step, peek=peek, threads=threads, device=device)
 
 
 def _initial_states(opened: OpenModel) -> Arrays:

@@ -23,6 +23,14 @@ def size_of(tensors: Sequence[TensorSpec], arrays: Mapping[str, Array]) -> tuple
     return len(next(iter(arrays.values()))), 1
 
 
+def step_of(tensors: Sequence[TensorSpec], arrays: Mapping[str, Array], t: int) -> Arrays:
+    """Cut step `t` out of arrays with a time axis, which stays; the others are every step's."""
+    axes = {tensor.name: time_axis(tensor) for tensor in tensors}
+    return {
+        name: array if (axis := axes[name]) is None else np.take(array, [t], axis) for name, array in arrays.items()
+    }
+
+
 def check_rows(rows: int, time: int, lengths: NDArray[np.int64], *, ragged: bool = True) -> None:
     """Raise RowsInvalid for no rows, no steps or lengths outside 1..time; or, if not `ragged`, other than time."""
     if rows < 1 or time < 1:

@@ -34,6 +34,7 @@ class Runner:
         device: `cpu`, `cuda` or `cuda:N`.
 
     Attributes:
+        has_step: whether there is a step graph.
         start_inputs: what `start` takes, as its graph declares it.
         peek_inputs: what `peek` takes beside lengths and states.
         peek_outputs: what `peek` answers.
@@ -67,6 +68,7 @@ class Runner:
         self._start = None if start is None else StartGraph(manifest, opened(start))
         self._step = None if step is None else StepGraph(manifest, opened(step, numbers))
         self._peek = None if peek is None else PeekGraph(manifest, opened(peek))
+        self.has_step = step is not None
         self.start_inputs = () if self._start is None else self._start.inputs
         self.peek_inputs = () if self._peek is None else self._peek.inputs
         self.peek_outputs = () if self._peek is None else self._peek.outputs
