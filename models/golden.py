@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.errors import GoldenMismatch, ModelDamaged
 from models.manifest import Manifest, TensorSpec
-from models.rows import size_of, step_of
+from models.rows import size_of, steps_of
 from models.runner import Runner
 from models.tensors import NUMPY, Array, Arrays, DType, Shape, describe_shape
 
@@ -100,7 +100,7 @@ def _check_step(runner: Runner, stored: Arrays) -> None:
     inputs, lengths, states = _rows(manifest, stored)
     for t in range(size_of(manifest.inputs, inputs)[1]):
         going = lengths > t
-        one = {name: array[going] for name, array in step_of(manifest.inputs, inputs, t).items()}
+        one = {name: array[going] for name, array in steps_of(manifest.inputs, inputs, t, t + 1).items()}
         before = {name: array[going] for name, array in states.items()}
         ones = np.ones(int(going.sum()), np.int64)
         outputs, next_states = runner.run(one, ones, before, step=False)

@@ -16,6 +16,7 @@ from models.graph import open_session
 from models.guessing import Guess, guess_tensors
 from models.manifest import GOLDEN, INITIAL, Graphs, Manifest, Measured, Provenance, TensorSpec, check_name
 from models.repository import ModelVersion, Repository, digest_of
+from models.rows import steps_of, time_axis
 from models.runner import Array, Arrays, Runner
 from models.tensors import NUMPY, TIME, DType, Shape
 from models.told import Told
@@ -61,10 +62,11 @@ def import_model(
     outputs = trial.measured_outputs()
     fed = trial.golden_rows()
     answered = trial.run(fed)
-    invariant = trial.is_batch_invariant(fed, answered)
-    say(f"a row alone answers {'as' if invariant else 'otherwise than'} in a batch, bit for bit")
+    alone, in_chunks = trial.is_same_alone(fed, answered), trial.is_same_in_chunks(fed, outputs)
+    say(f"a row alone answers {'as' if alone else 'otherwise than'} in a batch, bit for bit")
+    say(f"a sequence in chunks answers {'as' if in_chunks else 'otherwise than'} whole, bit for bit")
     manifest = msgspec.structs.replace(
-        trial.runner.manifest, outputs=outputs, measured=Measured(batch_invariant=invariant)
+        trial.runner.manifest, outputs=outputs, measured=Measured(batch_invariant=alone and in_chunks)
     )
     return _publish(repository, manifest, graph, fed, answered, initial)
 
@@ -132,13 +134,36 @@ class _Trial:
         states = {state.input: before[state.output] for state in self.runner.manifest.states}
         return self.rows(ROWS, STEPS)._replace(states=states)
 
-    def is_batch_invariant(self, fed: Rows, answered: Arrays) -> bool:
+    def is_same_alone(self, fed: Rows, answered: Arrays) -> bool:
         """Tell whether each row alone has the bits that it has among the others."""
         for row in range(ROWS):
             alone = self.run(Rows(_row(fed.inputs, row), fed.lengths[row : row + 1], _row(fed.states, row)))
-            if any(alone[name].tobytes() != array.tobytes() for name, array in _row(answered, row).items()):
+            if not _same_bits(alone, _row(answered, row)):
                 return False
         return True
+
+    def is_same_in_chunks(self, fed: Rows, outputs: tuple[TensorSpec, ...]) -> bool:
+        """Tell whether full rows cut in two at any step have the bits that they have whole."""
+        if not self._timed:
+            return True
+        whole = self.run(fed._replace(lengths=np.full(ROWS, STEPS)))
+        parts = (self._in_two(fed, outputs, cut) for cut in range(1, STEPS))
+        return all(_same_bits(answers, whole) for answers in parts)
+
+    def _in_two(self, fed: Rows, outputs: tuple[TensorSpec, ...], cut: int) -> Arrays:
+        specs = self.runner.manifest.inputs
+        first = self.run(Rows(steps_of(specs, fed.inputs, 0, cut), np.full(ROWS, cut), fed.states))
+        states = {state.input: first[state.output] for state in self.runner.manifest.states}
+        rest = STEPS - cut
+        answers = self.run(Rows(steps_of(specs, fed.inputs, cut, STEPS), np.full(ROWS, rest), states))
+        for output in outputs:
+            if (axis := time_axis(output)) is not None:
+                answers[output.name] = np.concatenate([first[output.name], answers[output.name]], axis)
+        return answers
+
+
+def _same_bits(found: Arrays, expected: Arrays) -> bool:
+    return all(found[name].tobytes() == array.tobytes() for name, array in expected.items())
 
 
 def _row(arrays: Arrays, row: int) -> Arrays:

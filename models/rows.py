@@ -23,11 +23,12 @@ def size_of(tensors: Sequence[TensorSpec], arrays: Mapping[str, Array]) -> tuple
     return len(next(iter(arrays.values()))), 1
 
 
-def step_of(tensors: Sequence[TensorSpec], arrays: Mapping[str, Array], t: int) -> Arrays:
-    """Cut step `t` out of arrays with a time axis, which stays; the others are every step's."""
+def steps_of(tensors: Sequence[TensorSpec], arrays: Mapping[str, Array], first: int, end: int) -> Arrays:
+    """Cut the steps `first` to `end` out of arrays; what has no time axis stays whole."""
     axes = {tensor.name: time_axis(tensor) for tensor in tensors}
     return {
-        name: array if (axis := axes[name]) is None else np.take(array, [t], axis) for name, array in arrays.items()
+        name: array if (axis := axes[name]) is None else np.take(array, range(first, end), axis)
+        for name, array in arrays.items()
     }
 
 

@@ -112,6 +112,25 @@ def test_a_model_that_is_not_batch_invariant_is_measured_as_such(importing, repo
     assert not repository.read_manifest(repository.find("tried")).measured.batch_invariant
 
 
+def test_a_model_whose_chunks_add_in_another_order_is_measured_as_such(importing, repository):
+    graph = zoo.build("""
+    late (float[batch, time] x, float[batch] h_in) => (float[batch, time] y, float[batch] h_out)
+    {
+      one = Constant <value = int64[1] {1}> ()
+      axis = Constant <value = int64 {1}> ()
+      last = Constant <value = int64 {-1}> ()
+      sums = CumSum (x, axis)
+      before = Unsqueeze (h_in, one)
+      y = Add (sums, before)
+      h_out = Gather <axis = 1> (y, last)
+    }""")
+    code, out, _ = importing(graph)
+    assert code == 0
+    assert "a row alone answers as in a batch" in out
+    assert "a sequence in chunks answers otherwise than whole" in out
+    assert not repository.read_manifest(repository.find("tried")).measured.batch_invariant
+
+
 def graph_of(inputs, outputs, body):
     return zoo.build(f"given ({inputs}) => ({outputs}) {{ {body} }}")
 
