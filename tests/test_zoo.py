@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from models.loading import load_checked
-from tests import zoo
+from tests import zoo, zoo_roles
 from tests.conftest import ROOT
 
 MODELS = {
@@ -17,6 +17,8 @@ MODELS = {
     "running_sum of three from stored values": zoo.running_sum(3, [0.5, -1.0, 2.0]),
     "overflow": zoo.overflow(),
     "lookup": zoo.lookup(),
+    "gru": zoo.gru(),
+    **zoo_roles.models(),
 }
 
 LOAD_ALL = """
@@ -35,9 +37,10 @@ def model(request):
 
 
 def test_the_graph_is_valid(model):
-    onnx.checker.check_model(model.graph, full_check=True)
-    loaded = onnx.load_from_string(model.graph)
-    assert (loaded.opset_import[0].version, loaded.ir_version) == (21, 10)
+    for graph in (model.graph, *(role.graph for role in model.roles.values())):
+        onnx.checker.check_model(graph, full_check=True)
+        loaded = onnx.load_from_string(graph)
+        assert (loaded.opset_import[0].version, loaded.ir_version) == (21, 10)
 
 
 def test_a_published_model_gives_its_golden_answers(model, repository):

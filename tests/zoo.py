@@ -13,7 +13,7 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 from models.golden import write_golden
-from models.manifest import FILE, GOLDEN, INITIAL, Graphs, Manifest, StateSpec, TensorSpec
+from models.manifest import FILE, GOLDEN, INITIAL, Decode, Graphs, Manifest, StateSpec, TensorSpec
 from models.repository import ModelVersion, Repository, digest_of
 from models.runner import Arrays
 
@@ -40,6 +40,14 @@ _MASK = """
 
 
 @dataclass(frozen=True, slots=True)
+class Role:
+    """A graph beside the main one, and the golden inputs of a start or peek graph by its names."""
+
+    graph: bytes
+    fed: Arrays = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ZooModel:
     """A graph, its part of the manifest, and what its golden answers are computed from.
 
@@ -47,6 +55,7 @@ class ZooModel:
         fed: the golden inputs, lengths and states, by the graph's names; two rows at least.
         initial: the arrays of initial.npz, where a state's initial value is stored.
         lengths: the graph's input of lengths.
+        roles: the start, step and peek graphs that it has.
         reference: gives the golden answers where the graph's own layout is not the callers'.
     """
 
@@ -58,22 +67,24 @@ class ZooModel:
     fed: Arrays
     initial: Mapping[str, np.ndarray] = field(default_factory=dict)
     lengths: str | None = "lengths"
+    decode: Decode | None = None
+    roles: Mapping[str, Role] = field(default_factory=dict)
     reference: Callable[[Arrays], Arrays] | None = None
 
     def answers(self) -> Arrays:
         """Run the golden inputs in ONNX Runtime itself, apart from the runner that is tested with them."""
         if self.reference is not None:
             return self.reference(self.fed)
-        session = ort.InferenceSession(self.graph, providers=["CPUExecutionProvider"])
-        names = [node.name for node in session.get_outputs()]
-        return dict(zip(names, session.run(names, self.fed), strict=True))
+        return _answers(self.graph, self.fed)
 
     def files(self) -> dict[str, bytes]:
         """Give the files of a version, but for the manifest."""
         with tempfile.TemporaryDirectory() as folder:
             golden = Path(folder, GOLDEN)
-            write_golden(golden, self.fed, self.answers())
+            asked = {name: (role.fed, _answers(role.graph, role.fed)) for name, role in self.roles.items() if role.fed}
+            write_golden(golden, self.fed, self.answers(), **asked)
             files = {GRAPH: self.graph, GOLDEN: golden.read_bytes()}
+        files |= {f"{name}.onnx": role.graph for name, role in self.roles.items()}
         if self.initial:
             files[INITIAL] = archive(self.initial)
         return files
@@ -86,14 +97,23 @@ class ZooModel:
             architecture=self.architecture,
             kind="step",
             files=digests or {file: digest_of(data) for file, data in self.files().items()},
-            graphs=Graphs(main=GRAPH),
+            graphs=Graphs(main=GRAPH, **{name: f"{name}.onnx" for name in self.roles}),
             inputs=self.inputs,
             outputs=self.outputs,
             lengths=self.lengths,
             states=self.states,
+            decode=self.decode,
             golden_source="onnxruntime",
             tolerance=1e-6,
         )
+
+
+def _answers(graph: bytes, fed: Arrays) -> Arrays:
+    """Run a graph on what it takes of `fed`."""
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    taken = {node.name: fed[node.name] for node in session.get_inputs()}
+    names = [node.name for node in session.get_outputs()]
+    return dict(zip(names, session.run(names, taken), strict=True))
 
 
 def publish(
@@ -139,6 +159,11 @@ def lstm(features: int = 32, hidden: int = 128, outputs: int = 32, seed: int = 0
 def elman(features: int = 32, hidden: int = 128, outputs: int = 32, seed: int = 0) -> ZooModel:
     """Make an RNN node with a readout and the state `state.h`; alone, a lone row would differ in its last bits."""
     return _recurrent("RNN", 1, "h", features, hidden, outputs, seed)
+
+
+def gru(features: int = 32, hidden: int = 128, outputs: int = 32, seed: int = 0) -> ZooModel:
+    """Make a GRU node with a readout and the state `state.h`."""
+    return _recurrent("GRU", 3, "h", features, hidden, outputs, seed)
 
 
 def _recurrent(operator: str, gates: int, states: str, features: int, hidden: int, outputs: int, seed: int) -> ZooModel:

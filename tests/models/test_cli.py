@@ -183,3 +183,20 @@ def test_the_command_fails_without_a_traceback(repository):
     done = command("check", "sum", repository=repository)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "models: the graph is not one that ONNX Runtime can load\n"
+
+
+def test_a_graph_that_ends_the_process_fails_in_one_line(repository):
+    place = zoo.publish(repository, "half", zoo.lstm())
+    zoo.replace_file(place, zoo.GRAPH, zoo.half(zoo.lstm().graph))
+    done = command("check", "half", repository=repository)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("models: the graph ends ONNX Runtime's process ('Segmentation fault')")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_graph_that_ends_the_process_is_not_imported(repository, tmp_path):
+    (tmp_path / "half.onnx").write_bytes(zoo.half(zoo.lstm().graph))
+    done = command("import", str(tmp_path / "half.onnx"), "--name", "half", repository=repository)
+    assert done.returncode == 1
+    assert done.stderr.startswith("models: the graph ends ONNX Runtime's process ('Segmentation fault')")
+    assert repository.list() == []

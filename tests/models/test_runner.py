@@ -7,7 +7,7 @@ import pytest
 from models.errors import ModelDamaged, RowsInvalid
 from models.manifest import TensorSpec
 from models.runner import Runner
-from tests import zoo, zoo_foreign
+from tests import zoo, zoo_foreign, zoo_roles
 
 MODELS = {
     "lstm": zoo.lstm(),
@@ -16,6 +16,10 @@ MODELS = {
     "running_sum": zoo.running_sum(3),
     "overflow": zoo.overflow(),
     "lookup": zoo.lookup(),
+    "gru": zoo.gru(),
+    "leaky": zoo_roles.leaky(),
+    "memory": zoo_roles.memory(),
+    "characters": zoo_roles.characters(),
 }
 FOREIGN = {
     "layered_lstm": zoo_foreign.layered_lstm(),
@@ -54,7 +58,8 @@ def values(random, dtype, shape):
 
 
 def runner_of(model, **overrides):
-    return Runner(msgspec.structs.replace(model.manifest(), **overrides), model.graph)
+    roles = {name: role.graph for name, role in model.roles.items()}
+    return Runner(msgspec.structs.replace(model.manifest(), **overrides), model.graph, **roles)
 
 
 def one_row(arrays, row):
