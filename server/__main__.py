@@ -3,7 +3,7 @@
 import os
 import sys
 
-# gRPC's older poller: the newer one hands every message from thread to thread, which costs a third of the rate at 256
+# gRPC's older poller: the newer one hands every message from thread to thread, which costs a fifth of the rate at 256
 # streams on one core (docs/performance.md). gRPC reads it when it is imported.
 POLLER = "-event_engine_listener,-event_engine_client,-event_engine_dns,-event_engine_callback_cq"
 
