@@ -55,8 +55,8 @@ MUTANTS = (
     ),
     Mutant(
         "states are paired by position",
-        "models/runner.py",
-        "self._session.run(self._names, feeds, self._options)",
+        "models/graph.py",
+        "self._session.run(names, feeds, self._options)",
         "self._session.run(None, feeds, self._options)",
         f"{INVARIANCE}[lstm_reversed]",
     ),
