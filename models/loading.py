@@ -10,7 +10,7 @@ from models.golden import load_arrays, replay_golden
 from models.manifest import GOLDEN, INITIAL, Manifest
 from models.repository import ModelVersion, OpenModel, Repository
 from models.runner import Runner
-from models.tensors import NUMPY, Arrays, fixed_shape
+from models.tensors import NUMPY, Arrays, fits, fixed_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def _initial_states(opened: OpenModel) -> Arrays:
     for state in opened.manifest.states:
         dtype, shape = NUMPY[state.dtype], fixed_shape(state.shape)
         row = np.zeros(shape, dtype) if state.initial_key is None else stored.get(state.initial_key)
-        if row is None or row.shape != shape or row.dtype != dtype:
-            raise ModelDamaged(f"{INITIAL} has no {state.dtype} {list(shape)} under '{state.initial_key}'")
+        if row is None or row.dtype != dtype or not fits(row.shape, state.shape):
+            raise ModelDamaged(f"{INITIAL} has no {state.dtype} {list(state.shape)} under '{state.initial_key}'")
         rows[state.input] = row
     return rows
 

@@ -77,6 +77,7 @@ class PeekGraph:
     Attributes:
         inputs: what it takes beside lengths and states, as the graph declares it.
         outputs: what it answers.
+        ragged: whether it takes lengths.
 
     Raises:
         ModelDamaged: a state that it takes is of another datatype than the manifest's, or a tensor has no batch.
@@ -85,6 +86,7 @@ class PeekGraph:
     def __init__(self, manifest: Manifest, graph: Graph) -> None:
         self._graph = graph
         self._lengths = manifest.lengths if manifest.lengths in graph.inputs else None
+        self.ragged = self._lengths is not None
         shared: dict[str, DType] = {state.input: state.dtype for state in manifest.states}
         if self._lengths is not None:
             shared[self._lengths] = "INT64"
@@ -97,7 +99,7 @@ class PeekGraph:
     def run(self, inputs: Mapping[str, Array], lengths: NDArray[np.int64], states: Arrays) -> Arrays:
         """Give the answers for rows of these states."""
         rows, time = size_of(self.inputs, inputs or states)
-        check_rows(rows, time, lengths, ragged=self._lengths is not None)
+        check_rows(rows, time, lengths, ragged=self.ragged)
         check_sizes(inputs)
         feeds = {**inputs, **states}
         if self._lengths is not None:

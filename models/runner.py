@@ -38,6 +38,7 @@ class Runner:
         start_inputs: what `start` takes, as its graph declares it.
         peek_inputs: what `peek` takes beside lengths and states.
         peek_outputs: what `peek` answers.
+        peek_ragged: whether `peek` takes lengths.
 
     Raises:
         ModelDamaged: a graph cannot be loaded, or its tensors are not the manifest's.
@@ -72,6 +73,7 @@ class Runner:
         self.start_inputs = () if self._start is None else self._start.inputs
         self.peek_inputs = () if self._peek is None else self._peek.inputs
         self.peek_outputs = () if self._peek is None else self._peek.outputs
+        self.peek_ragged = self._peek is not None and self._peek.ragged
         self._lengths = manifest.lengths
         self._outputs = [tensor.name for tensor in manifest.outputs]
         self._names = [*self._outputs, *(state.output for state in manifest.states)]

@@ -16,16 +16,8 @@ def refuse_unsupported(manifest: Manifest) -> None:
 def _unsupported(manifest: Manifest) -> Iterable[str]:
     if manifest.kind != "step":
         yield f"kind '{manifest.kind}'"
-    for role in ("start", "step", "peek"):
-        if getattr(manifest.graphs, role) is not None:
-            yield f"graphs.{role}"
     if manifest.decode is not None:
         yield "decode"
-    for index, state in enumerate(manifest.states):
-        if state.length_of is not None:
-            yield f"states[{index}].length_of"
-        if any(isinstance(axis, str) for axis in state.shape):
-            yield f"states[{index}].shape with a free axis"
     for field, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
         for index, tensor in enumerate(tensors):
             fixed = tensor.shape[1:] if tensor.shape[:1] == (TIME,) else tensor.shape

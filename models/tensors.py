@@ -1,5 +1,6 @@
 """Datatypes as the wire, the manifest, numpy and ONNX Runtime name them, and shapes with named axes."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -50,6 +51,13 @@ ONNX_RUNTIME: dict[DType, str] = {
 def fixed_shape(shape: Shape) -> tuple[int, ...]:
     """Give a shape whose axes are all numbers; a free axis counts as one."""
     return tuple(axis if isinstance(axis, int) else 1 for axis in shape)
+
+
+def fits(sizes: Sequence[int], shape: Shape) -> bool:
+    """Tell whether an array's axes are as expected; one with a name may have any size."""
+    return len(sizes) == len(shape) and all(
+        isinstance(axis, str) or axis == size for size, axis in zip(sizes, shape, strict=True)
+    )
 
 
 def describe_shape(shape: Shape, *, batched: bool = True) -> str:

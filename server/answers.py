@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.manifest import Manifest
+from models.manifest import TensorSpec
 from models.tensors import NUMPY, TIME, fixed_shape
 from server.errors import RecurError
 from server.turn import Turn
@@ -19,18 +19,24 @@ class Piece(NamedTuple):
     outputs: Arrays
 
 
-def answers(manifest: Manifest, turn: Turn, pieces: Sequence[Piece]) -> Iterable[tuple[Chunk, Answer]]:
-    """Give each chunk its answer: cut from the outputs where all rows ran together, else put together row by row."""
+def answers(specs: Sequence[TensorSpec], turn: Turn, pieces: Sequence[Piece]) -> Iterable[tuple[Chunk, Answer]]:
+    """Give each chunk its answer: cut from the outputs where all rows ran together, else put together row by row.
+
+    Args:
+        specs: the outputs of the part that ran.
+        turn: the rows, and what was decided of each.
+        pieces: what the rows that ran gave.
+    """
     whole = len(pieces) == 1 and not turn.errors and not turn.replays
     for chunk, first, stop in turn.chunk_rows():
         positions = turn.positions[first:stop]
         if whole:
-            yield chunk, Answer(_cut(manifest, pieces[0].outputs, chunk.time, first, stop), positions)
+            yield chunk, Answer(_cut(specs, pieces[0].outputs, chunk.time, first, stop), positions)
             continue
         replayed = np.zeros(stop - first, np.bool_)
         replayed[[row - first for row in turn.replays if first <= row < stop]] = True
         errors = {row - first: error for row, error in turn.errors.items() if first <= row < stop}
-        yield chunk, Answer(_put_together(manifest, turn, pieces, chunk, first, stop), positions, replayed, errors)
+        yield chunk, Answer(_put_together(specs, turn, pieces, chunk, first, stop), positions, replayed, errors)
 
 
 def refused(chunk: Chunk, error: RecurError) -> Answer:
@@ -38,21 +44,21 @@ def refused(chunk: Chunk, error: RecurError) -> Answer:
     return Answer({}, np.zeros(chunk.rows, np.int64), None, dict.fromkeys(range(chunk.rows), error))
 
 
-def _cut(manifest: Manifest, outputs: Arrays, time: int, first: int, stop: int) -> Arrays:
+def _cut(specs: Sequence[TensorSpec], outputs: Arrays, time: int, first: int, stop: int) -> Arrays:
     return {
         spec.name: outputs[spec.name][first:stop, :time]
         if spec.shape[:1] == (TIME,)
         else outputs[spec.name][first:stop]
-        for spec in manifest.outputs
+        for spec in specs
     }
 
 
 def _put_together(
-    manifest: Manifest, turn: Turn, pieces: Sequence[Piece], chunk: Chunk, first: int, stop: int
+    specs: Sequence[TensorSpec], turn: Turn, pieces: Sequence[Piece], chunk: Chunk, first: int, stop: int
 ) -> Arrays:
     """Outputs of one chunk: rows that ran, rows that are answered again, zeros for the others."""
     outputs = {}
-    for spec in manifest.outputs:
+    for spec in specs:
         timed = spec.shape[:1] == (TIME,)
         axes = (chunk.time, *fixed_shape(spec.shape[1:])) if timed else fixed_shape(spec.shape)
         outputs[spec.name] = output = np.zeros((stop - first, *axes), NUMPY[spec.dtype])

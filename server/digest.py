@@ -1,11 +1,10 @@
 """Digests of what a numbered row was given, by which a request that comes again is known."""
 
-from collections.abc import Sequence
-
+import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from models.manifest import TensorSpec
 from models.tensors import TIME
+from server.signature import Signature
 from server.types import Chunk
 
 
@@ -14,10 +13,10 @@ def life_of(incarnation: str | bytes) -> int:
     return (xxh3_64_intdigest(incarnation) or 1) if incarnation else 0
 
 
-def digests(chunk: Chunk, specs: Sequence[TensorSpec]) -> list[int]:
-    """Digest each row: its inputs in the manifest's order up to its length, the length, START and END."""
+def digests(chunk: Chunk, signature: Signature) -> list[int]:
+    """Digest each row: its inputs in the model's order up to its length, the length, START and END."""
     found: list[int] = (chunk.lengths * 4 + chunk.start * 2 + chunk.end).tolist()
-    for spec in specs:
+    for spec in signature.inputs:
         array = chunk.inputs[spec.name]
         timed = spec.shape[:1] == (TIME,)
         if timed and int(chunk.lengths.min()) < array.shape[1]:
@@ -27,4 +26,8 @@ def digests(chunk: Chunk, specs: Sequence[TensorSpec]) -> list[int]:
             data, size = array.tobytes(), array.nbytes // len(found)
             rows = [data[first : first + size] for first in range(0, len(data), size)]
         found = [xxh3_64_intdigest(row, seed) for row, seed in zip(rows, found, strict=True)]
+    for array in chunk.starting.values():
+        shape = str(array.shape[1:]).encode()
+        for row in np.flatnonzero(chunk.start).tolist():
+            found[row] = xxh3_64_intdigest(shape + array[row].tobytes(), found[row])
     return found

@@ -10,10 +10,11 @@ from typing import final
 
 from models.errors import RowsInvalid
 from server.answers import Piece, answers, refused
+from server.assembly import assemble
 from server.catalogue import Catalogue, ServedModel
-from server.errors import Internal, ModelRefused, NotFinite, QueueTimeout, RecurError
+from server.errors import Internal, ModelRefused, NotFinite, QueueTimeout, RecurError, StateFull
 from server.metrics import Metrics
-from server.runtime import Runtime, assemble
+from server.runtime import Runtime
 from server.scheduler import Scheduler
 from server.turn import Turn, Turns
 from server.types import Batch, BatchResult, Chunk, ModelKey, Scope, SequenceId, Slots
@@ -138,7 +139,7 @@ class Engine:
             pieces = await self._run(model, turn, rows, executor) if len(rows) else []
             turns.commit(turn)
             metrics.judged(len(turn.replays), turn.errors.values())
-            for chunk, answer in answers(model.manifest, turn, pieces):
+            for chunk, answer in answers(model.runtime.signatures[turn.part].outputs, turn, pieces):
                 follower = chunk.done(chunk, answer)
                 followers += [] if follower is None else [follower]
         finally:
@@ -148,7 +149,7 @@ class Engine:
     async def _run(self, model: ServedModel, turn: Turn, rows: Slots, executor: Executor) -> list[Piece]:
         """Run rows together; where the graph refuses them, the halves apart: no row pays for another's values."""
         try:
-            batch = assemble(model.manifest, turn, rows)
+            batch = assemble(model.runtime.signatures[turn.part], turn, rows)
             result = await self._compute(model.runtime, batch, executor)
         except Exception as error:  # noqa: BLE001  whatever a run raises, its rows are answered and the loop goes on
             if len(rows) == 1:
@@ -162,9 +163,12 @@ class Engine:
         if result.finite is not None:
             for row in rows[~result.finite].tolist():
                 turn.fail(row, NotFinite("the inputs make an output or the next state infinite or NaN"))
+        if result.full is not None:
+            for row in rows[result.full].tolist():
+                turn.fail(row, StateFull("the sequence's state would grow past the bytes that this model may hold"))
         self._metrics.of(model.key).ran(
             rows=len(rows),
-            time_=batch.time,
+            time_=max(1, batch.time),
             steps=len(rows) if batch.time == 1 else int(batch.lengths.sum()),
             seconds=result.seconds,
         )

@@ -124,4 +124,6 @@ def _begin_anew(turn: Turn, row: int) -> None:
 
 
 def _digests(chunks: Sequence[Chunk], model: ServedModel) -> Words:
-    return np.array([value for chunk in chunks for value in digests(chunk, model.manifest.inputs)], np.uint64)
+    return np.array(
+        [value for chunk in chunks for value in digests(chunk, model.runtime.signatures[chunk.part])], np.uint64
+    )

@@ -11,8 +11,10 @@ from models.errors import ModelError, ModelUnsupported
 from models.loading import CheckedModel, load_checked
 from models.repository import ModelVersion, Repository
 from models.supported import refuse_unsupported
+from models.tensors import describe_shape
 from server.catalogue import Catalogue, ServedModel, State
 from server.options import Versions
+from server.padding import Padding
 from server.retirement import Changed, Live, Retirement
 from server.runtime import Runtime
 from server.settings import Settings
@@ -181,7 +183,13 @@ class Loader:
         self._probe(self._repository, place)
         checked = load_checked(self._repository, place, threads=self._settings.threads)
         limits = self._settings.limits(place.name)
-        store = MemoryStore(checked.initial, checked.manifest.outputs, capacity=limits.max_sequences)
+        store = MemoryStore(
+            checked.initial,
+            checked.manifest.outputs,
+            capacity=limits.max_sequences,
+            ragged=Padding(checked.manifest.states).names,
+            max_bytes=limits.max_state_bytes,
+        )
         if 0 < limits.max_state_bytes < store.slot_bytes:
             raise ModelUnsupported(
                 f"one sequence takes {store.slot_bytes} bytes, and max_state_bytes allows {limits.max_state_bytes}"
@@ -244,6 +252,14 @@ def _parameters(checked: CheckedModel) -> dict[str, str]:
         "digest": manifest.files[manifest.graphs.main],
         "batch_invariant": "true" if manifest.measured.batch_invariant else "false",
     }
+    runner = checked.runner
+    for name, specs in (
+        ("start_inputs", runner.start_inputs),
+        ("peek_inputs", runner.peek_inputs),
+        ("peek_outputs", runner.peek_outputs),
+    ):
+        if specs:
+            parameters[name] = ", ".join(f"{spec.name} {spec.dtype} {describe_shape(spec.shape)}" for spec in specs)
     if checked.vocabulary is not None:
         parameters["vocabulary"] = checked.vocabulary
     if checked.labels is not None:

@@ -2,108 +2,121 @@
 
 import math
 import time
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, final
 
 import numpy as np
 
-from models.manifest import Manifest
 from models.runner import Runner
-from models.tensors import TIME
+from server.finite import finite_rows
+from server.padding import Padding
+from server.signature import signatures_of
 from server.stores.base import StateStore
-from server.turn import Turn
-from server.types import Array, Arrays, Batch, BatchResult, Flags, Ints, Slots
+from server.types import Array, Arrays, Batch, BatchResult, Flags, Ints, Part, Slots, States
+
+Run = Callable[[Arrays, Ints, Arrays], tuple[Arrays, Arrays]]
 
 
-def assemble(manifest: Manifest, turn: Turn, rows: Slots) -> Batch:
-    """Put rows of a turn together, padded with zeros to the longest."""
-    longest = max(chunk.time for chunk in turn.chunks)
-    inputs = {
-        spec.name: _stack(
-            [chunk.inputs[spec.name] for chunk in turn.chunks], longest if spec.shape[:1] == (TIME,) else None
-        )
-        for spec in manifest.inputs
-    }
-    batch = Batch(
-        turn.slots,
-        turn.fresh,
-        inputs,
-        turn.lengths,
-        turn.positions,
-        turn.numbered,
-        turn.digests,
-        turn.lives,
-        turn.part,
-        turn.plain,
-        longest,
-    )
-    return batch if len(rows) == len(turn.slots) else batch.of(rows)
+class Piece(NamedTuple):
+    """What some of a batch's rows gave, run together."""
+
+    rows: Slots
+    outputs: Arrays
+    next_states: Arrays
 
 
 @final
 class Runtime:
-    """A model version's graph and its states."""
+    """A model version's graphs and its states.
+
+    Attributes:
+        signatures: the tensors of each part.
+
+    Raises:
+        ModelUnsupported: a graph has tensors that the protocol cannot carry.
+    """
 
     def __init__(self, runner: Runner, store: StateStore) -> None:
+        self.signatures = signatures_of(runner)
         self._runner = runner
         self._store = store
+        self._padding = Padding(runner.manifest.states)
         self._allow_nonfinite = runner.manifest.allow_nonfinite
-        self._seconds_per_step = math.inf
+        self._seconds_per_step: dict[Part, float] = {}
 
     def run(self, batch: Batch) -> BatchResult:
         """Advance every row and keep its next state.
 
-        A row whose input, output or next state is not finite is not committed: some operators make a number of NaN.
+        A row whose input, output or next state is not finite is not committed, nor one whose state has no room to grow.
         Whatever raises leaves all states as they were.
         """
         began = time.perf_counter()
         states = self._store.gather(batch.slots, batch.fresh)
         gathered = time.perf_counter()
+        if batch.starting:
+            self._begin(batch, states)
         outputs, next_states = self._compute(batch, states)
         computed = time.perf_counter()
-        finite = None if self._allow_nonfinite else self._finite_rows(batch, [*outputs.values(), *next_states.values()])
+        finite = None
+        if not self._allow_nonfinite:
+            finite = finite_rows(self.signatures[batch.part], batch, outputs, next_states)
+        full: Flags | None = None
         if batch.part != "peek":
-            self._store.commit(batch, outputs, next_states, _kept(batch, finite))
+            kept = _kept(batch, finite)
+            if next_states.ragged and (full := self._store.without_room(batch.slots, next_states)) is not None:
+                kept = np.setdiff1d(np.arange(len(batch.slots)) if kept is None else kept, np.flatnonzero(full))
+            self._store.commit(batch, outputs, next_states, kept)
         committed = time.perf_counter()
-        self._seconds_per_step = (committed - began) / _steps(batch)
+        self._seconds_per_step[batch.part] = (committed - began) / _steps(batch)
         seconds = {"gather": gathered - began, "compute": computed - gathered, "scatter": committed - computed}
-        return BatchResult(outputs, finite, seconds)
-
-    def _compute(self, batch: Batch, states: Arrays) -> tuple[Arrays, Arrays]:
-        return self._runner.run(batch.inputs, batch.lengths, states)
-
-    def _finite_rows(self, batch: Batch, found: Sequence[Array]) -> Flags | None:
-        """Which rows are finite, up to their lengths; None where all are, which one look at each array shows."""
-        floats = [array for array in (*batch.inputs.values(), *found) if array.dtype.kind == "f"]
-        with np.errstate(over="ignore", invalid="ignore"):
-            if all(_is_finite(array) for array in floats):
-                return None
-        finite = np.ones(len(batch.lengths), np.bool_)
-        for spec in self._runner.manifest.inputs:
-            array = batch.inputs[spec.name]
-            if array.dtype.kind == "f":
-                finite &= _finite_given(array, batch.lengths if spec.shape[:1] == (TIME,) else None)
-        for array in found:
-            if array.dtype.kind == "f":
-                finite &= _all_finite(array)
-        return finite
+        return BatchResult(outputs, finite, seconds, full)
 
     def expected_seconds(self, batch: Batch) -> float:
         """How long the batch will take if its steps take as long as the last batch's did; infinite at first."""
-        return self._seconds_per_step * _steps(batch)
+        return self._seconds_per_step.get(batch.part, math.inf) * _steps(batch)
+
+    def _begin(self, batch: Batch, states: States) -> None:
+        """Let the start graph make the states of the rows that begin."""
+        for starting in batch.starting:
+            made = self._runner.start(starting.inputs)
+            ragged = self._padding.cut(made, starting.inputs)
+            for name, array in made.items():
+                if name not in ragged:
+                    states.fixed[name][starting.rows] = array
+            for name, arrays in ragged.items():
+                for row, array in zip(starting.rows.tolist(), arrays, strict=True):
+                    states.ragged[name][row] = array
+
+    def _compute(self, batch: Batch, states: States) -> tuple[Arrays, States]:
+        if batch.part == "start":
+            return {}, states
+        run: Run = self._peek if batch.part == "peek" and self._runner.peek_outputs else self._runner.run
+        if not self._padding.names:
+            outputs, next_states = run(batch.inputs, batch.lengths, states.fixed)
+            return outputs, States(next_states)
+        return self._run_ragged(run, batch, states)
+
+    def _peek(self, inputs: Arrays, lengths: Ints, states: Arrays) -> tuple[Arrays, Arrays]:
+        return self._runner.peek(inputs, lengths, states), {}
+
+    def _run_ragged(self, run: Run, batch: Batch, states: States) -> tuple[Arrays, States]:
+        """Run the rows whose states may be padded to one size, part by part."""
+        pieces, ragged = [], {name: [*arrays] for name, arrays in states.ragged.items()}
+        for rows in self._padding.alike(states.ragged):
+            some, inputs = states.of(rows), {name: array[rows] for name, array in batch.inputs.items()}
+            outputs, found = run(inputs, batch.lengths[rows], {**some.fixed, **self._padding.pad(some.ragged)})
+            for name, arrays in self._padding.cut(found, inputs).items():
+                for row, array in zip(rows.tolist(), arrays, strict=True):
+                    ragged[name][row] = array
+            pieces.append(Piece(rows, outputs, {name: found[name] for name in found if name not in ragged}))
+        fixed = _joined([(piece.rows, piece.next_states) for piece in pieces])
+        return _joined([(piece.rows, piece.outputs) for piece in pieces]), States(fixed, ragged)
 
 
-def _stack(arrays: Sequence[Array], time_: int | None) -> Array:
-    """Concatenate over rows; `[rows, time, …]` padded with zeros or cut to one time."""
-    if time_ is None or all(array.shape[1] == time_ for array in arrays):
-        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    rows = sum(len(array) for array in arrays)
-    stacked = np.zeros((rows, time_, *arrays[0].shape[2:]), arrays[0].dtype)
-    row = 0
-    for array in arrays:
-        stacked[row : row + len(array), : array.shape[1]] = array[:, :time_]
-        row += len(array)
-    return stacked
+def _joined(pieces: Sequence[tuple[Slots, Arrays]]) -> dict[str, Array]:
+    """Put pieces of rows together, in the rows' order."""
+    back = np.argsort(np.concatenate([rows for rows, _ in pieces]))
+    return {name: np.concatenate([arrays[name] for _, arrays in pieces])[back] for name in pieces[0][1]}
 
 
 def _kept(batch: Batch, finite: Flags | None) -> Slots | None:
@@ -115,25 +128,4 @@ def _kept(batch: Batch, finite: Flags | None) -> Slots | None:
 
 
 def _steps(batch: Batch) -> int:
-    return batch.time * len(batch.lengths)
-
-
-def _finite_given(array: Array, lengths: Ints | None) -> Flags:
-    """Which rows of an input `[rows, …]` are finite; what is after a row's length is not looked at."""
-    if lengths is None:
-        return _all_finite(array)
-    finite = np.isfinite(array).reshape(*array.shape[:2], -1).all(axis=2)
-    return np.asarray((finite | (np.arange(array.shape[1]) >= lengths[:, None])).all(axis=1))
-
-
-def _all_finite(array: Array) -> Flags:
-    return np.asarray(np.isfinite(array).reshape(len(array), -1).all(axis=1))
-
-
-def _is_finite(array: Array) -> bool:
-    """Whether all is finite: then so is the sum of squares, unless it is too large, and that is one pass, not two."""
-    if array.dtype.itemsize >= 4:
-        flat = array.reshape(-1)
-        if math.isfinite(flat.dot(flat)):
-            return True
-    return bool(np.isfinite(array).all())
+    return max(1, batch.time) * len(batch.lengths)

@@ -67,7 +67,7 @@ class Schedule:
 
 
 # A lane holds chunks that may run together, the one due first at its top; they are padded to the longest of them.
-LaneKey = tuple[Part, int]
+LaneKey = tuple[Part, int, tuple[int, ...]]
 Lane = list[tuple[float, int, Chunk]]
 Followers = Mapping[tuple[Scope, SequenceId], Chunk]
 NO_FOLLOWERS: Followers = MappingProxyType({})
@@ -261,7 +261,9 @@ class Scheduler:
             lanes = self._lanes[model] = {}
         chunk.waits = "lane"
         self._waiting[model.name] += 1
-        heapq.heappush(lanes.setdefault((chunk.part, chunk.size), []), (chunk.due, next(self._serial), chunk))
+        heapq.heappush(
+            lanes.setdefault((chunk.part, chunk.size, chunk.shape), []), (chunk.due, next(self._serial), chunk)
+        )
 
     def _first(self, model: ModelKey, now: float, schedule: Schedule) -> LaneKey | None:
         """The lane whose first chunk is due first, of those that are full or have waited to fill."""

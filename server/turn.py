@@ -75,13 +75,17 @@ class Turn:
 
     def keeps(self, row: int) -> bool:
         """Whether a row is of a sequence that is kept."""
-        return bool(self.chunks[bisect_right(self._firsts, row) - 1].ids)
+        return bool(self.place(row)[0].ids)
 
     def owner(self, row: int) -> tuple[Scope, SequenceId]:
         """Name the sequence of a row that is kept."""
-        place = bisect_right(self._firsts, row) - 1
-        chunk = self.chunks[place]
-        return chunk.scope, chunk.ids[row - self._firsts[place]]
+        chunk, place = self.place(row)
+        return chunk.scope, chunk.ids[place]
+
+    def place(self, row: int) -> tuple[Chunk, int]:
+        """Find the chunk of a row, and where in it the row stands."""
+        number = bisect_right(self._firsts, row) - 1
+        return self.chunks[number], row - self._firsts[number]
 
     def fail(self, row: int, error: RecurError) -> None:
         """Answer a row with an error; its sequence is as it was before."""

@@ -89,11 +89,13 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
         scope: whose sequences.
         ids: the sequence of each row, each once; empty where nothing is kept.
         inputs: by name, `[rows, time or more, …]`, or `[rows, …]` for one that the model takes once a chunk.
+        starting: what the model's start graph takes, by name, `[rows, …]`; of rows that do not start it has no meaning.
         lengths: valid steps of each row, 1..time, `[rows]`; 0 where the model's start graph alone runs.
         start, end: begin the sequence at the initial state; forget it afterwards, `[rows]`.
         steps: steps done before, as the client counts them, `[rows]`; UNNUMBERED where it does not.
         lives: which life of its id a row means, `[rows]`; 0 where the client does not say.
-        size: chunks of one size may run together.
+        size: chunks of one size and one shape may run together.
+        shape: the sizes of the inputs' free axes other than time.
         part: which of the model's graphs runs.
         done: called on the event loop, once for every row of the request, with the answer to the chunk's rows; a chunk
             that it returns goes on with the same sequences, before all that wait.
@@ -122,7 +124,9 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
     steps: Ints
     lives: Words
     done: "Done"
+    starting: Arrays = {}
     size: int = 1
+    shape: tuple[int, ...] = ()
     part: Part = "run"
     place: Ints | None = None
     watch: Watch | None = None
@@ -149,6 +153,7 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
             self,
             ids=[self.ids[row] for row in rows.tolist()] if self.ids else (),
             inputs={name: array[rows] for name, array in self.inputs.items()},
+            starting={name: array[rows] for name, array in self.starting.items()},
             lengths=lengths,
             time=int(lengths.max()),
             start=(start := self.start[rows]),
@@ -194,6 +199,37 @@ class Record(NamedTuple):
     life: int
 
 
+class Starting(NamedTuple):
+    """Rows of a batch that the model's start graph begins together.
+
+    Attributes:
+        rows: where they stand in the batch.
+        inputs: what the graph takes, by name, `[rows, …]`.
+    """
+
+    rows: Slots
+    inputs: Arrays
+
+
+class States(NamedTuple):
+    """The states of some rows, by name.
+
+    Attributes:
+        fixed: `[rows, …]`.
+        ragged: those with a free axis: an array for each row, of its own size.
+    """
+
+    fixed: Arrays
+    ragged: Mapping[str, list[Array]] = {}
+
+    def of(self, rows: Slots) -> "States":
+        """Give some of the rows."""
+        return States(
+            {name: array[rows] for name, array in self.fixed.items()},
+            {name: [arrays[row] for row in rows.tolist()] for name, arrays in self.ragged.items()},
+        )
+
+
 class Batch(NamedTuple):
     """Rows of many sequences, run together.
 
@@ -209,6 +245,7 @@ class Batch(NamedTuple):
         part: which graph runs.
         whole: every row is of a sequence that was there before.
         time: of the longest chunk.
+        starting: the rows that the model's start graph begins, by the shapes of what it takes.
     """
 
     slots: Slots
@@ -222,9 +259,10 @@ class Batch(NamedTuple):
     part: Part = "run"
     whole: bool = False
     time: int = 1
+    starting: Sequence[Starting] = ()
 
     def of(self, rows: Slots) -> "Batch":
-        """Give some of the rows."""
+        """Give some of the rows, which have begun."""
         return Batch(
             self.slots[rows],
             self.fresh[rows],
@@ -247,8 +285,10 @@ class BatchResult(NamedTuple):
         outputs: by name, `[rows, time, …]`.
         finite: the rows whose outputs and next states are finite, the only ones committed, `[rows]`; None for all.
         seconds: time in each stage: gather, compute, scatter.
+        full: the rows whose states had no room to grow, not committed either, `[rows]`; None for none.
     """
 
     outputs: Arrays
     finite: Flags | None
     seconds: Mapping[str, float]
+    full: Flags | None = None

@@ -7,13 +7,14 @@ import msgspec
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from models.manifest import Manifest, TensorSpec
+from models.manifest import TensorSpec
 from models.tensors import NUMPY
 from server.codec.parameters import Parameters, is_name
 from server.codec.tensors import Tensors
 from server.codec.varint import read_varint, varint
 from server.digest import life_of
 from server.pb import grpc_service_pb2 as pb
+from server.signature import Signature
 from server.types import UNNUMBERED
 
 RAW_TAG = b"\x3a"
@@ -65,8 +66,9 @@ class Field(NamedTuple):
 class Template(NamedTuple):
     """How the tensors of an outline are read for one model."""
 
-    manifest: Manifest
+    signature: Signature
     inputs: Sequence[Field]
+    starting: Sequence[Field]
     reserved: Sequence[Field]
     rows: int
     time: int
@@ -190,12 +192,14 @@ def tail_of(data: bytes, message: pb.ModelInferRequest) -> Tail | None:
     return Tail(first, fields, between)
 
 
-def template_of(outline: Outline, manifest: Manifest, tensors: Tensors, outputs: Sequence[TensorSpec]) -> Template:
+def template_of(outline: Outline, signature: Signature, tensors: Tensors, outputs: Sequence[TensorSpec]) -> Template:
     """Tell how requests of an outline are read for a model, by one that was read."""
+    by_name = {field.name: field for field in outline.fields}
     return Template(
-        manifest,
-        [field for field in outline.fields if field.name in tensors.inputs],
-        [field for field in outline.fields if field.name not in tensors.inputs],
+        signature,
+        [by_name[name] for name in tensors.inputs],
+        [by_name[name] for name in tensors.starting],
+        [field for name, field in by_name.items() if name not in tensors.inputs and name not in tensors.starting],
         tensors.rows,
         tensors.time,
         outputs,

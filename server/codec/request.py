@@ -13,12 +13,13 @@ import msgspec
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from models.manifest import Manifest, TensorSpec
+from models.manifest import TensorSpec
 from server.codec.outline import Field, Outline, cut_out, fits, is_cut_right, parameters_of, tail_of, template_of
 from server.codec.parameters import Parameters, decode_parameters
 from server.codec.tensors import Tensors, decode_tensors, split, tensors_of, wanted_outputs
 from server.errors import InvalidRequest, RecurError
 from server.pb import grpc_service_pb2 as pb
+from server.signature import Signature
 from server.types import UNNUMBERED, Array
 
 # More outlines than this are not remembered: a client that makes up new ones takes no memory and slows nobody down.
@@ -48,19 +49,20 @@ class Request(msgspec.Struct, eq=False):
     first: int = 0
     wrong: RecurError | None = None
 
-    def tensors(self, manifest: Manifest) -> tuple[Tensors, Sequence[TensorSpec]]:
+    def tensors(self, signature: Signature) -> tuple[Tensors, Sequence[TensorSpec]]:
         """Read the tensors, and which outputs are asked for; raises InvalidRequest."""
         outline = self.outline
-        if outline is None or outline.template is None or outline.template.manifest is not manifest:
+        if outline is None or outline.template is None or outline.template.signature is not signature:
             message = pb.ModelInferRequest.FromString(self.data)
-            tensors, outputs = decode_tensors(message, manifest), wanted_outputs(message, manifest)
+            tensors, outputs = decode_tensors(message, signature), wanted_outputs(message, signature)
             if outline is not None:
-                outline.template = template_of(outline, manifest, tensors, outputs)
+                outline.template = template_of(outline, signature, tensors, outputs)
             return tensors, outputs
         template = outline.template
         inputs = {field.name: self._array(field) for field in template.inputs}
+        starting = {field.name: self._array(field) for field in template.starting}
         reserved = {field.name: self._values(field) for field in template.reserved}
-        return tensors_of(inputs, template.rows, template.time, reserved), template.outputs
+        return tensors_of(inputs, starting, template.rows, template.time, reserved), template.outputs
 
     def _array(self, field: Field) -> Array:
         count = math.prod(field.shape)

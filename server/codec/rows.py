@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from server.codec.parameters import LONGEST_ID, Parameters, checked_text
-from server.codec.tensors import LENGTHS, Tensors
+from server.codec.tensors import Tensors
 from server.columns import constant, no_flags, no_words
 from server.digest import life_of
 from server.errors import InvalidRequest, RecurError
+from server.signature import LENGTHS, Signature
 from server.types import UNNUMBERED, Flags, Ints, SequenceId, Words
 
 YES = np.array([True])
@@ -35,11 +36,17 @@ class Rows(NamedTuple):
     wrong: dict[int, RecurError]
 
 
-def rows_of(parameters: Parameters, tensors: Tensors) -> Rows:
+def rows_of(parameters: Parameters, tensors: Tensors, signature: Signature) -> Rows:
     """Read the rows of a request of any kind; raises InvalidRequest."""
     if "sequence_id" in tensors.reserved:
-        return many_rows(parameters, tensors)
-    return unkept_rows(parameters, tensors) if parameters.sequence_id is None else one_row(parameters, tensors)
+        rows = many_rows(parameters, tensors)
+    elif parameters.sequence_id is None:
+        rows = unkept_rows(parameters, tensors)
+    else:
+        rows = one_row(parameters, tensors)
+    if signature.starting:
+        _check_starts(rows, tensors, signature)
+    return rows
 
 
 def one_row(parameters: Parameters, tensors: Tensors) -> Rows:
@@ -102,6 +109,27 @@ def many_rows(parameters: Parameters, tensors: Tensors) -> Rows:
         len(reserved) == 1,
         wrong,
     )
+
+
+def _check_starts(rows: Rows, tensors: Tensors, signature: Signature) -> None:
+    """Hold what the start graph takes against the rows that begin; raises InvalidRequest, or notes rows that are wrong.
+
+    Rows that are not kept begin, and have nothing to answer without steps.
+    """
+    first, begins = signature.starting[0], rows.start if rows.ids else np.ones(tensors.rows, np.bool_)
+    if tensors.starting and not begins.any():
+        raise InvalidRequest(f"input '{first.name}' begins a sequence; send it with its start alone")
+    wrong = np.zeros(tensors.rows, np.bool_)
+    error = InvalidRequest(f"a sequence of this model begins with input '{first.name}', which is missing")
+    if not tensors.starting:
+        wrong = begins
+    elif not tensors.time:
+        wrong = ~rows.start
+        error = InvalidRequest(f"input '{signature.inputs[0].name}' is missing; only a start may come without steps")
+    if wrong.any() and "sequence_id" not in tensors.reserved:
+        raise error
+    for row in np.flatnonzero(wrong).tolist():
+        rows.wrong.setdefault(row, error)
 
 
 def _asks_more(parameters: Parameters) -> bool:

@@ -7,13 +7,12 @@ from itertools import repeat
 import msgspec
 import numpy as np
 
-from models.manifest import Manifest, TensorSpec
-from models.tensors import NUMPY, TIME, DType, describe_shape
+from models.manifest import TensorSpec
+from models.tensors import NUMPY, TIME, DType, describe_shape, fits
 from server.errors import InvalidRequest
 from server.pb import grpc_service_pb2 as pb
-from server.types import Array, Ints
-
-LENGTHS = "lengths"
+from server.signature import LENGTHS, Signature
+from server.types import Array, Arrays, Ints
 
 # Tensors of requests for many sequences, `[rows]` each; a name may come in more than one datatype.
 BYTES = "BYTES"
@@ -50,12 +49,14 @@ class Tensors(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         inputs: the model's, by name, `[rows, time, …]`.
-        rows, time: what they share; a model without a time axis does one step.
+        starting: what its start graph takes, by name, `[rows, …]`; empty where none came.
+        rows, time: what they share; a model without a time axis does one step, and `starting` alone is none.
         lengths: valid steps of each row, `[rows]`; None where all are whole.
         reserved: those of requests for many sequences, by name, `[rows]`.
     """
 
-    inputs: Mapping[str, Array]
+    inputs: Arrays
+    starting: Arrays
     rows: int
     time: int
     lengths: Ints | None
@@ -66,50 +67,51 @@ Given = pb.ModelInferRequest.InferInputTensor
 Raw = bytes | None
 
 
-def decode_tensors(request: pb.ModelInferRequest, manifest: Manifest) -> Tensors:
+def decode_tensors(request: pb.ModelInferRequest, signature: Signature) -> Tensors:
     """Read and check the request's tensors against the model's.
 
     Args:
         request: raw or typed tensors.
-        manifest: names, datatypes and shapes that are expected.
+        signature: names, datatypes and shapes that are expected.
 
     Raises:
         InvalidRequest: names the tensor, what came and what was expected.
     """
-    inputs: dict[str, Array] = {}
+    given: dict[str, Array] = {}
     reserved: dict[str, Array | Sequence[bytes]] = {}
     for tensor, raw in _tensors(request):
         name = tensor.name
         _check_parameters(f"input '{name}'", tensor.parameters)
-        if name in inputs or name in reserved:
+        if name in given or name in reserved:
             raise InvalidRequest(f"input '{name}' came twice")
-        if (spec := _spec(name, manifest)) is not None:
-            inputs[name] = _decode(spec, tensor, raw)
+        if (spec := _spec(name, signature)) is not None:
+            given[name] = _decode(spec, tensor, raw)
         else:
-            reserved[name] = _decode_reserved(tensor, raw, manifest)
-    if len(inputs) < len(manifest.inputs):
-        missing = next(spec for spec in manifest.inputs if spec.name not in inputs)
-        raise InvalidRequest(f"input '{missing.name}' is missing; {_expected(missing)} is expected")
-    rows, time = _common_axes(inputs, manifest)
+            reserved[name] = _decode_reserved(tensor, raw)
+    starting = _all_or_none(signature.starting, given)
+    inputs = _all_or_none(signature.inputs, given)
+    if signature.inputs and not inputs and not starting:
+        raise _missing(signature.inputs[0])
+    rows, time = _common_axes(signature, given, reserved)
     for name, values in reserved.items():
         if len(values) != rows:
             raise InvalidRequest(f"input '{name}' has {len(values)} values for {rows} rows")
-    return tensors_of(inputs, rows, time, reserved)
+    return tensors_of(inputs, starting, rows, time if inputs or not starting else 0, reserved)
 
 
 def tensors_of(
-    inputs: Mapping[str, Array], rows: int, time: int, reserved: dict[str, Array | Sequence[bytes]]
+    inputs: Arrays, starting: Arrays, rows: int, time: int, reserved: dict[str, Array | Sequence[bytes]]
 ) -> Tensors:
     """Put arrays together that were checked."""
     lengths = reserved.pop(LENGTHS, None)
-    return Tensors(inputs, rows, time, None if lengths is None else np.asarray(lengths, np.int64), reserved)
+    return Tensors(inputs, starting, rows, time, None if lengths is None else np.asarray(lengths, np.int64), reserved)
 
 
-def wanted_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> Sequence[TensorSpec]:
+def wanted_outputs(request: pb.ModelInferRequest, signature: Signature) -> Sequence[TensorSpec]:
     """Give the outputs to answer, all by default; raises InvalidRequest for one that the model has not."""
     if not request.outputs:
-        return manifest.outputs
-    specs = {spec.name: spec for spec in manifest.outputs}
+        return signature.outputs
+    specs = {spec.name: spec for spec in signature.outputs}
     for output in request.outputs:
         if output.name not in specs:
             raise InvalidRequest(f"output '{output.name}' is not one of the model's: {', '.join(specs)}")
@@ -138,13 +140,25 @@ def _tensors(request: pb.ModelInferRequest) -> Iterable[tuple[Given, Raw]]:
     return zip(tensors, raws)  # noqa: B905  their lengths were compared
 
 
-def _spec(name: str, manifest: Manifest) -> TensorSpec | None:
+def _all_or_none(specs: Sequence[TensorSpec], given: Arrays) -> dict[str, Array]:
+    """The arrays of some tensors in the model's order; raises InvalidRequest where only a part of them came."""
+    came = {spec.name: given[spec.name] for spec in specs if spec.name in given}
+    if came and len(came) < len(specs):
+        raise _missing(next(spec for spec in specs if spec.name not in came))
+    return came
+
+
+def _missing(spec: TensorSpec) -> InvalidRequest:
+    return InvalidRequest(f"input '{spec.name}' is missing; {_expected(spec)} is expected")
+
+
+def _spec(name: str, signature: Signature) -> TensorSpec | None:
     """The model's input of that name; None for a reserved one."""
-    for spec in manifest.inputs:
+    for spec in (*signature.inputs, *signature.starting):
         if spec.name == name:
             return spec
     if name not in RESERVED:
-        known = ", ".join((*(spec.name for spec in manifest.inputs), LENGTHS))
+        known = ", ".join((*(spec.name for spec in (*signature.inputs, *signature.starting)), LENGTHS))
         raise InvalidRequest(f"input '{name}' is not one of the model's: {known}")
     return None
 
@@ -154,15 +168,14 @@ def _decode(spec: TensorSpec, tensor: Given, raw: Raw) -> Array:
         came = tensor.datatype or "of no datatype"
         raise InvalidRequest(f"input '{spec.name}' is {came}; {_expected(spec)} is expected")
     shape = tuple(tensor.shape)
-    free = 2 if spec.shape[:1] == (TIME,) else 1
-    if len(shape) != len(spec.shape) + 1 or shape[free:] != spec.shape[free - 1 :]:
+    if not fits(shape[1:], spec.shape):
         raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; {_expected(spec)} is expected")
     if min(shape) < 1:
         raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; every axis must be at least 1")
     return _elements(spec.name, spec.dtype, tensor, raw, math.prod(shape)).reshape(shape)
 
 
-def _decode_reserved(tensor: Given, raw: Raw, manifest: Manifest) -> Array | Sequence[bytes]:
+def _decode_reserved(tensor: Given, raw: Raw) -> Array | Sequence[bytes]:
     name, dtype, shape = tensor.name, tensor.datatype, tuple(tensor.shape)
     if dtype not in RESERVED[name]:
         expected = " or ".join(RESERVED[name])
@@ -214,12 +227,17 @@ def _counted(name: str, values: Sequence[bytes], shape: Sequence[int]) -> Sequen
     return values
 
 
-def _common_axes(inputs: Mapping[str, Array], manifest: Manifest) -> tuple[int, int]:
-    """Rows and time, which all inputs share; time is 1 where none has it."""
-    first = manifest.inputs[0]
-    rows, time = len(inputs[first.name]), None
-    for spec in manifest.inputs:
-        shape, timed = inputs[spec.name].shape, spec.shape[:1] == (TIME,)
+def _common_axes(
+    signature: Signature, given: Arrays, reserved: Mapping[str, Array | Sequence[bytes]]
+) -> tuple[int, int]:
+    """Rows, which all inputs share, and time, which all share that have it; 1 where none has."""
+    specs = [spec for spec in (*signature.inputs, *signature.starting) if spec.name in given]
+    if not specs:
+        return len(next(iter(reserved.values()), b"1")), 1
+    first = specs[0]
+    rows, time = len(given[first.name]), None
+    for spec in specs:
+        shape, timed = given[spec.name].shape, spec in signature.inputs and spec.shape[:1] == (TIME,)
         if shape[0] != rows or (timed and time not in (None, shape[1])):
             steps = f" of {shape[1]} steps" if timed else ""
             raise InvalidRequest(

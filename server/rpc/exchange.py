@@ -16,6 +16,7 @@ from server.codec.tensors import Tensors
 from server.errors import Internal, InvalidRequest, RecurError
 from server.metrics import ModelMetrics
 from server.rpc.parts import size_of
+from server.signature import Signature
 from server.types import Answer, Chunk, Scope
 
 logger = logging.getLogger(__name__)
@@ -25,10 +26,11 @@ Reply = Callable[[str, bytes | RecurError], None]
 
 
 class Exchange(msgspec.Struct, frozen=True, eq=False):
-    """A request, the version it is for, the outputs it asks for, when it arrived, and who hears of its answer."""
+    """A request, the version and the part that it is for, the outputs it asks for, and who hears of its answer."""
 
     request: Request
     model: ServedModel
+    signature: Signature
     specs: Sequence[TensorSpec]
     metrics: ModelMetrics
     arrived: float
@@ -36,26 +38,28 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
 
     def chunk(self, tensors: Tensors, rows: Rows, scope: Scope, client: int) -> Chunk:
         """Make a chunk of all rows; raises InvalidRequest for a question that is none."""
-        parameters = self.request.parameters
+        parameters, signature = self.request.parameters, self.signature
         if parameters.peek and (not rows.ids or rows.start.any() or rows.end.any()):
             raise InvalidRequest("recur_peek asks a sequence that lives, and neither starts nor ends it")
-        if self.model.manifest.lengths is None and not tensors.reserved and (rows.lengths != tensors.time).any():
+        if not signature.ragged and not tensors.reserved and (rows.lengths != tensors.time).any():
             raise InvalidRequest("the model takes no lengths: send steps that are all valid")
         return Chunk(
             model=self.model.key,
             scope=scope,
             ids=rows.ids,
             inputs=tensors.inputs,
+            starting=tensors.starting,
             lengths=rows.lengths,
             time=tensors.time,
-            size=size_of(self.model.manifest, tensors.time),
+            size=size_of(signature, tensors.time),
+            shape=tuple([size for name in signature.free for size in tensors.inputs[name].shape[1:]]),
             start=rows.start,
             starts=not rows.plain and bool(rows.start.any()),
             end=rows.end,
             steps=rows.steps,
             lives=rows.lives,
             plain=rows.plain and not parameters.peek,
-            part="peek" if parameters.peek else "run",
+            part="peek" if parameters.peek else "run" if tensors.time else "start",
             done=partial(self.done, bool(rows.ids)),
             client=client,
             priority=parameters.priority,

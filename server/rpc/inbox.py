@@ -52,8 +52,11 @@ class Inbox:
             scope = Scope(TENANT, request.model_name)
             model = self._route(request, scope)
             metrics = self._metrics.of(model.key)
-            tensors, specs = request.tensors(model.manifest)
-            chunks = self._chunks(Exchange(request, model, specs, metrics, arrived, reply), tensors, scope, client)
+            signature = model.runtime.signatures["peek" if request.parameters.peek else "run"]
+            tensors, specs = request.tensors(signature)
+            specs = specs if tensors.time else ()
+            exchange = Exchange(request, model, signature, specs, metrics, arrived, reply)
+            chunks = self._chunks(exchange, tensors, scope, client)
         except RecurError as error:
             metrics.failed(error, time.monotonic() - arrived)
             reply(request_id, error)
@@ -94,7 +97,7 @@ class Inbox:
 
     def _chunks(self, exchange: Exchange, tensors: Tensors, scope: Scope, client: int) -> Sequence[Chunk]:
         """Make one chunk of a request; several of rows for many sequences that cannot all run together."""
-        rows = rows_of(exchange.request.parameters, tensors)
+        rows = rows_of(exchange.request.parameters, tensors, exchange.signature)
         chunk = exchange.chunk(tensors, rows, scope, client)
         max_batch = self._limits(scope.model).max_batch
         if "sequence_id" in tensors.reserved:

@@ -2,28 +2,25 @@
 
 import numpy as np
 
-from models.manifest import Manifest
 from server.catalogue import ServedModel
+from server.signature import Signature
 from server.types import Chunk, Slots
 
 
-def size_of(manifest: Manifest, time: int) -> int:
+def size_of(signature: Signature, time: int) -> int:
     """Give the size of chunks that may run together: nearly as long, or as long where the graph takes no lengths."""
-    return time if manifest.lengths is None else time.bit_length()
+    return time.bit_length() if signature.ragged else time
 
 
 def same_tensors(one: ServedModel, other: ServedModel) -> bool:
     """Whether a request for one version can be run on the other."""
-    return one is other or (one.manifest.inputs, one.manifest.outputs) == (
-        other.manifest.inputs,
-        other.manifest.outputs,
-    )
+    return one is other or one.runtime.signatures == other.runtime.signatures
 
 
 def parts(chunk: Chunk, rows: Slots, model: ServedModel, max_batch: int) -> list[Chunk]:
     """Cut rows out of a chunk: those of one size together, `max_batch` at most; the chunk itself where that is all."""
     lengths = chunk.lengths[rows]
-    sizes = lengths if model.manifest.lengths is None else np.frexp(lengths)[1]
+    sizes = np.frexp(lengths)[1] if model.runtime.signatures[chunk.part].ragged else lengths
     if len(rows) == chunk.rows <= max_batch and model.key == chunk.model and (sizes == chunk.size).all():
         return [chunk]
     cuts = []

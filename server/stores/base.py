@@ -4,7 +4,7 @@ import abc
 from collections.abc import Sequence
 
 from server.stores.records import Records
-from server.types import Arrays, Batch, Flags, Slots, Stored
+from server.types import Arrays, Batch, Flags, Slots, States, Stored
 
 
 class StateStore(abc.ABC):
@@ -25,11 +25,15 @@ class StateStore(abc.ABC):
         """Give slots back, with all that they hold."""
 
     @abc.abstractmethod
-    def gather(self, slots: Slots, fresh: Flags) -> Arrays:
-        """Give rows, `[rows, …]` by state name, valid until the next commit; `fresh` rows are the initial state."""
+    def gather(self, slots: Slots, fresh: Flags) -> States:
+        """Give the rows' states, valid until the next commit; `fresh` rows are the initial state, to be written to."""
 
     @abc.abstractmethod
-    def commit(self, batch: Batch, outputs: Arrays, next_states: Arrays, kept: Slots | None) -> None:
+    def without_room(self, slots: Slots, next_states: States) -> Flags | None:
+        """Tell which rows' states would grow past the bytes that all may take, `[rows]`; None for none."""
+
+    @abc.abstractmethod
+    def commit(self, batch: Batch, outputs: Arrays, next_states: States, kept: Slots | None) -> None:
         """Keep what a batch gave to its rows `kept`, None for all: next states, records, answers of numbered ones."""
 
     @abc.abstractmethod

@@ -1,6 +1,6 @@
 """The store in this process's memory: an arena for each state tensor and each stored output, a row for each slot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import final
 
 import numpy as np
@@ -11,8 +11,9 @@ from models.tensors import NUMPY, TIME, fixed_shape
 from server.errors import SequencesFull
 from server.stores.arena import Arena
 from server.stores.base import StateStore
+from server.stores.ragged import RaggedRows
 from server.stores.records import Records
-from server.types import Array, Arrays, Batch, Flags, Slots, Stored
+from server.types import Array, Arrays, Batch, Flags, Slots, States, Stored
 
 # Memory is given back in blocks of so many slots, when none of them is in use.
 BLOCK = 4096
@@ -28,12 +29,24 @@ class MemoryStore(StateStore):
         initial: one initial row of each state, by name, without the batch axis.
         outputs: what an answer has, to be kept for requests that come again.
         capacity: how many sequences may be live.
+        ragged: the states with a free axis, whose rows are each of their own size.
+        max_bytes: what ragged states may not grow past; 0 for no limit.
     """
 
-    def __init__(self, initial: Arrays, outputs: Sequence[TensorSpec], *, capacity: int) -> None:
+    def __init__(
+        self,
+        initial: Arrays,
+        outputs: Sequence[TensorSpec],
+        *,
+        capacity: int,
+        ragged: Collection[str] = (),
+        max_bytes: int = 0,
+    ) -> None:
         self._capacity = capacity
-        self._initial = dict(initial)
-        self._states = {name: Arena(row.shape, row.dtype, capacity) for name, row in initial.items()}
+        self._max_bytes = max_bytes
+        self._initial = {name: row for name, row in initial.items() if name not in ragged}
+        self._states = {name: Arena(row.shape, row.dtype, capacity) for name, row in self._initial.items()}
+        self._ragged = RaggedRows({name: initial[name] for name in ragged})
         self._timed = {spec.name: spec.shape[:1] == (TIME,) for spec in outputs}
         self._answers = {
             spec.name: Arena(fixed_shape(spec.shape[self._timed[spec.name] :]), NUMPY[spec.dtype], capacity)
@@ -69,27 +82,38 @@ class MemoryStore(StateStore):
         if self._long:
             for slot in slots:
                 self._drop_long(slot)
+        self._ragged.drop(slots)
 
     @override
-    def gather(self, slots: Slots, fresh: Flags) -> Arrays:
+    def gather(self, slots: Slots, fresh: Flags) -> States:
+        ragged = self._ragged.take(slots, fresh)
         if (run := _run(slots)) is not None and not fresh.any():
-            return {name: arena.rows[run] for name, arena in self._states.items()}
+            return States({name: arena.rows[run] for name, arena in self._states.items()}, ragged)
         states = {name: arena.rows.take(slots, 0, mode="clip") for name, arena in self._states.items()}
         if fresh.any():
             for name, state in states.items():
                 state[fresh] = self._initial[name]
-        return states
+        return States(states, ragged)
 
     @override
-    def commit(self, batch: Batch, outputs: Arrays, next_states: Arrays, kept: Slots | None) -> None:
+    def without_room(self, slots: Slots, next_states: States) -> Flags | None:
+        if not self._max_bytes:
+            return None
+        growth = self._ragged.growth(slots, next_states.ragged)
+        full = (growth > 0) & (self.used_bytes + growth.cumsum() > self._max_bytes)
+        return full if full.any() else None
+
+    @override
+    def commit(self, batch: Batch, outputs: Arrays, next_states: States, kept: Slots | None) -> None:
         if kept is not None:
             batch = batch.of(kept)
             outputs = {name: array[kept] for name, array in outputs.items()}
-            next_states = {name: array[kept] for name, array in next_states.items()}
+            next_states = next_states.of(kept)
         slots = batch.slots
         place = _run(slots) or slots
         for name, arena in self._states.items():
-            arena.rows[place] = next_states[name]
+            arena.rows[place] = next_states.fixed[name]
+        self._ragged.put(slots, next_states.ragged)
         self.records.write(batch)
         if self._long:
             for slot in slots.tolist():
@@ -100,7 +124,7 @@ class MemoryStore(StateStore):
     @override
     def recall(self, slot: int) -> Stored:
         record = self.records[slot]
-        outputs = self._long.get(slot)
+        outputs = {} if record.length == 0 else self._long.get(slot)
         if outputs is None:
             outputs = {
                 name: arena.rows[slot : slot + 1].copy() if self._timed[name] else arena.rows[slot].copy()
@@ -135,14 +159,15 @@ class MemoryStore(StateStore):
     @property
     @override
     def used_bytes(self) -> int:
-        return self.live * self.slot_bytes + self._long_bytes
+        return self.live * self.slot_bytes + self._long_bytes + self._ragged.bytes
 
     def _keep_answers(self, batch: Batch, outputs: Arrays, rows: Slots) -> None:
         """Keep answers of one step in the arenas; longer ones are few, and each is an array of its own."""
-        short = rows[batch.lengths[rows] <= 1]
+        short = rows[batch.lengths[rows] == 1]
         for name, arena in self._answers.items():
-            output = outputs[name][short]
-            arena.rows[batch.slots[short]] = output[:, 0] if self._timed[name] else output
+            if len(short):
+                output = outputs[name][short]
+                arena.rows[batch.slots[short]] = output[:, 0] if self._timed[name] else output
         for row in rows[batch.lengths[rows] > 1].tolist():
             length = batch.lengths.item(row)
             answer = {

@@ -14,8 +14,8 @@ from models.repository import Repository
 from models.tensors import NUMPY, fixed_shape
 from server.pb import grpc_service_pb2 as pb
 from server.pb import grpc_service_pb2_grpc as stubs
-from tests import zoo
-from tests.wire import ask, ask_many, output
+from tests import zoo, zoo_roles
+from tests.wire import ask, ask_many, output, tensor
 
 pytestmark = pytest.mark.e2e
 
@@ -45,7 +45,13 @@ MODELS: dict[str, tuple[zoo.ZooModel, Callable[[np.random.Generator, Sequence[in
     "running_sum": (zoo.running_sum(3, [0.5, -1.0, 2.0]), floats),
     "ledger": (zoo.ledger(), symbols),
     "lookup": (zoo.lookup(), indices),
+    # A step graph beside a Scan: which of them runs is for the batch to say.
+    "leaky": (zoo_roles.leaky(), floats),
+    "memory": (zoo_roles.memory(), floats),
+    # A start graph, and a state of another size for every sequence.
+    "annotations": (zoo_roles.annotations(), floats),
 }
+SOURCE, SOURCE_FEATURES = "source", 5
 
 
 @dataclass
@@ -55,6 +61,7 @@ class Told:
     id: int
     xs: np.ndarray
     cuts: list[int]
+    source: np.ndarray | None
     answers: dict[int, np.ndarray] = field(default_factory=dict)
 
     def chunks(self) -> Iterator[tuple[int, int]]:
@@ -83,14 +90,17 @@ def tell(random: np.random.Generator, name: str, count: int) -> list[Told]:
     for number in range(1, count + 1):
         time = int(random.integers(1, MOST_STEPS + 1))
         cuts = np.minimum(np.cumsum(random.integers(1, LONGEST_CHUNK + 1, time)), time)
-        told.append(Told(number, draw(random, (time, *shape)), sorted(set(cuts.tolist()))))
+        source = floats(random, (int(random.integers(1, 8)), SOURCE_FEATURES)) if "start" in model.roles else None
+        told.append(Told(number, draw(random, (time, *shape)), sorted(set(cuts.tolist())), source))
     return told
 
 
-def alone(model: CheckedModel, xs: np.ndarray) -> np.ndarray:
+def alone(model: CheckedModel, one: Told) -> np.ndarray:
     """Answer a whole sequence in a batch of its own."""
     states = {name: row[None] for name, row in model.initial.items()}
-    outputs, _ = model.runner.run({"x": xs[None]}, np.array([len(xs)]), states)
+    if one.source is not None:
+        states |= model.runner.start({SOURCE: one.source[None]})
+    outputs, _ = model.runner.run({"x": one.xs[None]}, np.array([len(one.xs)]), states)
     return outputs["y"][0]
 
 
@@ -105,6 +115,8 @@ def mixed(random: np.random.Generator, told: Sequence[Told]) -> list[list[Part]]
         many = random.random() < 0.5
         picks = random.permutation(len(waiting))[: int(random.integers(2, IN_TURN)) if many else IN_TURN]
         parts = [(waiting[pick][0], *waiting[pick][1].pop(0)) for pick in picks]
+        # Sources are of any size, and the rows of one request of one.
+        many = many and all(one.source is None or first for one, first, _ in parts)
         requests += [parts] if many else [[part] for part in parts]
         waiting = [(one, chunks) for one, chunks in waiting if chunks]
     return requests
@@ -114,7 +126,10 @@ def request(random: np.random.Generator, name: str, parts: Sequence[Part]) -> pb
     """Write one request; the padding of rows together is what must never be read."""
     if len(parts) == 1:
         [(one, first, stop)] = parts
-        return ask(one.id, one.xs[first:stop], model=name, start=first == 0, end=stop == len(one.xs))
+        message = ask(one.id, one.xs[first:stop], model=name, start=first == 0, end=stop == len(one.xs))
+        if one.source is not None and first == 0:
+            tensor(message, SOURCE, one.source[None])
+        return message
     lengths = np.array([stop - first for _, first, stop in parts])
     model, draw = MODELS[name]
     together = draw(random, (len(parts), int(lengths.max()), *fixed_shape(model.inputs[0].shape[1:])))
@@ -158,6 +173,6 @@ def test_sequences_together_answer_as_each_alone(name, server, loaded, seed):
             done.result()
     spec = MODELS[name][0].outputs[0]
     for one in told:
-        expected = alone(loaded[1][name], one.xs)
+        expected = alone(loaded[1][name], one)
         assert expected.dtype == NUMPY[spec.dtype]
         np.testing.assert_array_equal(np.concatenate([one.answers[first] for first, _ in one.chunks()]), expected)

@@ -11,16 +11,18 @@ from models.manifest import TensorSpec
 from server.errors import SequencesFull
 from server.stores.base import StateStore
 from server.stores.memory import MemoryStore
-from server.types import UNNUMBERED, Batch, Record, Stored
+from server.types import UNNUMBERED, Batch, Record, States, Stored
 
 INITIAL = {"a": np.array([1.5, 2.5], np.float32), "b": np.array(7), "c": np.zeros((2, 2), np.float64)}
+# A state whose rows are each of their own size.
+RAGGED = {"r": np.zeros((0, 2), np.float32)}
 OUTPUTS = (TensorSpec("y", "FP32", ("time", 2)), TensorSpec("z", "INT64", ("time",)), TensorSpec("last", "FP64", (3,)))
 CAPACITY = 4
 STATE_BYTES = 2 * 4 + 8 + 4 * 8
 ANSWER_BYTES = 2 * 4 + 8 + 3 * 8
 
-STORES: dict[str, Callable[[], StateStore]] = {
-    "memory": lambda: MemoryStore(INITIAL, OUTPUTS, capacity=CAPACITY),
+STORES: dict[str, Callable[..., StateStore]] = {
+    "memory": lambda **options: MemoryStore(INITIAL | RAGGED, OUTPUTS, capacity=CAPACITY, ragged=RAGGED, **options),
 }
 
 
@@ -36,6 +38,11 @@ def states(*values):
         "b": np.array([value * 10 for value in values], np.int64),
         "a": np.array([[value, -value] for value in values], np.float32).reshape(-1, 2),
     }
+
+
+def ragged(*values):
+    """Rows as long as their values, of them."""
+    return {"r": [np.full((value, 2), value, np.float32) for value in values]}
 
 
 def answers(lengths, *values):
@@ -63,11 +70,19 @@ def commit(store, slots, values, *, lengths=None, steps=None, kept=None, positio
         lives=np.full(rows, life, np.uint64),
     )
     rows_kept = np.arange(rows) if kept is None else np.array(kept, np.intp)
-    store.commit(batch, answers(lengths, *values), states(*values), rows_kept)
+    store.commit(batch, answers(lengths, *values), States(states(*values), ragged(*values)), rows_kept)
 
 
 def gather(store, slots, fresh=None):
+    return whole(store, slots, fresh).fixed
+
+
+def whole(store, slots, fresh=None):
     return store.gather(np.array(slots, np.intp), np.array(fresh or [False] * len(slots), np.bool_))
+
+
+def ragged_bytes(*values):
+    return sum(value * 2 * 4 for value in values)
 
 
 def assert_stored(stored: Stored, length: int, position: int, value: float) -> None:
@@ -224,12 +239,12 @@ def test_bytes_are_those_of_states_and_answers_and_go_with_their_sequence(store)
     slots = store.allocate(2)
     assert store.used_bytes == 2 * store.slot_bytes
     commit(store, slots, [1, 2], lengths=[1, 5], steps=[True, True])
-    long = 5 * (2 * 4 + 8) + 3 * 8
+    long = 5 * (2 * 4 + 8) + 3 * 8 + ragged_bytes(1, 2)
     assert store.used_bytes == 2 * store.slot_bytes + long
     commit(store, slots, [1, 2], lengths=[1, 5], steps=[True, True])
     assert store.used_bytes == 2 * store.slot_bytes + long, "the new answer stands in place of the old one"
     store.release(slots[1:])
-    assert store.used_bytes == store.slot_bytes
+    assert store.used_bytes == store.slot_bytes + ragged_bytes(1)
 
 
 @pytest.mark.parametrize("next_one", [{"lengths": [1], "steps": [True]}, {"lengths": [5], "steps": [False]}])
@@ -237,7 +252,7 @@ def test_a_long_answer_goes_when_another_request_is_done(store, next_one):
     [slot] = store.allocate(1)
     commit(store, [slot], [1], lengths=[5], steps=[True])
     commit(store, [slot], [2], **next_one)
-    assert store.used_bytes == store.slot_bytes
+    assert store.used_bytes == store.slot_bytes + ragged_bytes(2)
 
 
 def test_trimming_leaves_what_lives(store):
@@ -248,3 +263,50 @@ def test_trimming_leaves_what_lives(store):
     assert gather(store, slots[1:])["b"].tolist() == [20, 30]
     assert_stored(store.recall(slots[2]), 1, 1, 3)
     assert store.live == 2
+
+
+def test_a_state_with_a_free_axis_is_kept_by_row_in_its_own_size(store):
+    slots = store.allocate(3)
+    commit(store, slots, [3, 0, 2])
+    commit(store, slots[:1], [1])
+    rows = whole(store, [slots[2], -1, slots[0], slots[1]], [False, True, False, True]).ragged
+    assert [array.tolist() for array in rows["r"]] == [[[2, 2]] * 2, [], [[1, 1]], []]
+    assert store.used_bytes == 3 * store.slot_bytes + ragged_bytes(1, 0, 2)
+
+
+def test_only_the_kept_rows_of_a_state_with_a_free_axis_change(store):
+    slots = store.allocate(2)
+    commit(store, slots, [1, 2])
+    commit(store, slots, [3, 4], kept=[1])
+    assert [len(array) for array in whole(store, slots).ragged["r"]] == [1, 4]
+
+
+@pytest.mark.parametrize("make", STORES.values(), ids=STORES.keys())
+def test_rows_that_would_grow_past_the_bytes_for_all_are_told_and_those_that_do_not_grow_are_not(make):
+    store = make(max_bytes=2 * (STATE_BYTES + ANSWER_BYTES) + ragged_bytes(7))
+    slots = store.allocate(2)
+    commit(store, slots, [2, 3])
+    grown = np.array([*slots, -1], np.intp)
+    assert store.without_room(grown, States({}, ragged(4, 3, 9))) is None
+    assert store.without_room(grown, States({}, ragged(4, 4, 9))).tolist() == [False, True, False]
+    assert store.without_room(grown, States({}, ragged(5, 1, 9))).tolist() == [True, False, False]
+
+
+def test_a_request_of_no_steps_has_no_answer_to_be_recalled(store):
+    [slot] = store.allocate(1)
+    commit(store, [slot], [7], lengths=[1], steps=[True])
+    batch = Batch(
+        slots=np.array([slot]),
+        fresh=np.array([True]),
+        inputs={},
+        lengths=np.array([0]),
+        positions=np.array([0]),
+        numbered=np.array([True]),
+        digests=np.array([5], np.uint64),
+        lives=np.array([9], np.uint64),
+        part="start",
+        time=0,
+    )
+    store.commit(batch, {}, States(states(8), ragged(1)), np.array([0]))
+    assert store.recall(slot) == Stored({}, 0, 0)
+    assert gather(store, [slot])["b"].tolist() == [80]

@@ -18,6 +18,7 @@ from server.room import Room
 from server.runtime import Runtime
 from server.scheduler import Scheduler
 from server.sessions import Sessions
+from server.signature import Signature
 from server.stores.memory import MemoryStore
 from server.types import UNNUMBERED, Answer, Chunk, ModelKey, Scope, SequenceId
 
@@ -61,11 +62,18 @@ def manifest(key: ModelKey = ADDER, **changes) -> Manifest:
     return Manifest(**(fields | changes))
 
 
+def signature(described: Manifest) -> Signature:
+    """Give the tensors that a request for such a model carries."""
+    return Signature(described.inputs, described.outputs, ragged=described.lengths is not None)
+
+
 class Adder:
     """A runner in NumPy: `y` is the sum so far, zeros after a row's length; some values it refuses or breaks on."""
 
     def __init__(self, described: Manifest) -> None:
         self.manifest = described
+        self.start_inputs = self.peek_inputs = self.peek_outputs = ()
+        self.peek_ragged = False
         self.rows: list[int] = []
         self.threads: list[str] = []
 

@@ -6,9 +6,9 @@ from server.answers import Piece, answers, refused
 from server.errors import NotFinite, QueueFull
 from server.turn import Turn
 from server.types import Stored
-from tests.server.fakes import chunk, manifest
+from tests.server.fakes import chunk
 
-BOTH = manifest(outputs=(TensorSpec("y", "FP32", ("time", 1)), TensorSpec("last", "INT64", (2,))))
+BOTH = (TensorSpec("y", "FP32", ("time", 1)), TensorSpec("last", "INT64", (2,)))
 ERROR = NotFinite("no")
 
 

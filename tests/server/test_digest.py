@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 from models.manifest import TensorSpec
 from server.digest import digests, life_of
-from tests.server.fakes import chunk, manifest
+from server.signature import Signature
+from tests.server.fakes import chunk, manifest, signature
 
-SPECS = manifest().inputs
-TWO = (TensorSpec("x", "FP32", ("time", 1)), TensorSpec("mark", "INT8", (2,)))
+SPECS = signature(manifest())
+TWO = Signature((TensorSpec("x", "FP32", ("time", 1)), TensorSpec("mark", "INT8", (2,))), ())
 ROW = st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=4)
 ROWS = st.lists(st.tuples(ROW, st.booleans(), st.booleans()), min_size=1, max_size=5)
 

@@ -240,7 +240,7 @@ def standing(server):
     model = server.catalogue[ADDER]
     roster = server.sessions._rosters.of(ADDER)
     slots = [roster.of(scope)[sequence] for scope, sequence in roster.everyone()]
-    states = model.store.gather(np.array(slots, np.intp), np.zeros(len(slots), np.bool_))
+    states = model.store.gather(np.array(slots, np.intp), np.zeros(len(slots), np.bool_)).fixed
     return [model.store.records[slot] for slot in slots], {name: state.tolist() for name, state in states.items()}
 
 

@@ -564,7 +564,7 @@ async def test_what_is_loaded_begins_at_its_stored_initial_state(repository, fol
     zoo.publish(repository, "good", zoo.running_sum(2, [0.5, -1.0]), vocabulary="a\nb")
     await followed.poll()
     model = followed.catalogue.find("good")
-    [initial] = model.store.gather(np.array(model.store.allocate(1)), np.array([True])).values()
+    [initial] = model.store.gather(np.array(model.store.allocate(1)), np.array([True])).fixed.values()
     assert initial.tolist() == [[0.5, -1.0]]
     assert model.parameters == {
         "digest": model.manifest.files[zoo.GRAPH],

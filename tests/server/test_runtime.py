@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from models.errors import RowsInvalid
-from server.runtime import Runtime, assemble
+from server.runtime import Runtime
 from server.stores.memory import MemoryStore
-from server.turn import Turn
 from server.types import Batch
-from tests.server.fakes import REFUSED, Adder, chunk, column, manifest
+from tests.server.fakes import REFUSED, Adder, column, manifest
 
 INITIAL = {"state.sum": np.array([100.0], np.float32), "state.steps": np.zeros(1, np.float32)}
 
@@ -37,7 +36,7 @@ def batch(*rows, slots=None, fresh=True):
 
 
 def kept(store, *slots):
-    states = store.gather(np.array(slots), np.zeros(len(slots), np.bool_))
+    states = store.gather(np.array(slots), np.zeros(len(slots), np.bool_)).fixed
     return {name: state.ravel().tolist() for name, state in states.items()}
 
 
@@ -113,40 +112,3 @@ def test_rows_that_are_not_kept_run_beside_those_that_are_and_write_nothing():
     result = runtime.run(batch([5], [7], [9], slots=[-1, 0, -1], fresh=[True, False, True]))
     assert result.outputs["y"].ravel().tolist() == [105, 108, 109]
     assert kept(store, 0, 1, 3) == {"state.sum": [108, 0, 0], "state.steps": [2, 0, 0]}
-
-
-def turn(*chunks, slots):
-    made = Turn(chunks, np.array(slots, np.intp))
-    made.fresh = made.start.copy()
-    return made
-
-
-def test_a_batch_has_the_rows_of_its_chunks_in_order_padded_with_zeros():
-    chunks = [chunk([1, 2], [3], ids="ab", start=True), chunk([5, 6, 7], ids="c")]
-    made = assemble(manifest(), turn(*chunks, slots=[4, 2, 0]), np.arange(3))
-    assert made.slots.tolist() == [4, 2, 0]
-    assert made.fresh.tolist() == [True, True, False]
-    assert made.lengths.tolist() == [2, 1, 3]
-    assert made.inputs["x"].shape == (3, 3, 1)
-    assert made.inputs["x"][:, 2, 0].tolist() == [0, 0, 7]
-
-
-def test_a_batch_of_some_rows_has_those_alone():
-    chunks = [chunk([1, 2], [3], ids="ab", step=[0, -1], start=True), chunk([5, 6, 7], ids="c", step=9)]
-    whole = turn(*chunks, slots=[4, 2, 0])
-    whole.positions = np.array([2, 1, 12])
-    whole.digests, whole.lives = np.array([7, 0, 8], np.uint64), np.array([0, 5, 6], np.uint64)
-    made = assemble(manifest(), whole, np.array([0, 2]))
-    assert made.inputs["x"][..., 0].tolist() == [[1, 2, 0], [5, 6, 7]]
-    assert (made.slots.tolist(), made.fresh.tolist(), made.lengths.tolist()) == ([4, 0], [True, False], [2, 3])
-    assert (made.numbered.tolist(), made.positions.tolist()) == ([True, True], [2, 12])
-    assert (made.digests.tolist(), made.lives.tolist()) == ([7, 8], [0, 6])
-
-
-def test_an_input_that_is_longer_than_its_rows_is_cut_to_them():
-    asked = chunk([1, 2, 3], [4], ids="ab")
-    short = asked.cut_out(np.array([1]))
-    made = assemble(manifest(), turn(short, chunk([5, 6], ids="c"), slots=[0, 1]), np.arange(2))
-    assert made.inputs["x"].shape == (2, 2, 1)
-    alone = assemble(manifest(), turn(short, slots=[0]), np.arange(1))
-    assert alone.inputs["x"].tolist() == [[[4]]]

@@ -11,7 +11,7 @@ from models.manifest import TensorSpec
 from server.limits import Limits
 from server.scheduler import Scheduler
 from server.stores.memory import MemoryStore
-from server.types import Batch, Chunk, ModelKey, Scope, SequenceId
+from server.types import Batch, Chunk, ModelKey, Scope, SequenceId, States
 from tests.server.scheduling import asked
 
 MAX_BATCH, MAX_STEPS = 5, 24
@@ -130,7 +130,7 @@ class Scheduling(RuleBasedStateMachine):
         )
         slots = np.array([self.slots[key] for key in keys])
         assert len(set(self.slots.values())) == len(self.slots)
-        before = self.store.gather(slots, fresh)["state.last"][:, 0].tolist()
+        before = self.store.gather(slots, fresh).fixed["state.last"][:, 0].tolist()
         for key, last in zip(keys, before, strict=True):
             assert self.lines[key].pop(0) == chunk.done, "not the oldest of its sequence"
             assert last == (self.ran.get(key) or [-1])[-1], "another's state"
@@ -144,7 +144,7 @@ class Scheduling(RuleBasedStateMachine):
             slots, fresh, {}, np.ones(rows, np.int64), np.ones(rows, np.int64), None, np.zeros(rows, np.uint64),
             np.zeros(rows, np.uint64),
         )  # fmt: skip
-        self.store.commit(batch, {"y": np.full((rows, 1), number)}, {"state.last": state}, None)
+        self.store.commit(batch, {"y": np.full((rows, 1), number)}, States({"state.last": state}), None)
 
     @rule(end=st.booleans())
     def finish(self, end):

@@ -9,10 +9,10 @@ from server.codec.request import HEADS, LONGEST, OUTLINES, Reader, id_of
 from server.codec.tensors import decode_tensors, wanted_outputs
 from server.errors import InvalidRequest
 from server.pb import grpc_service_pb2 as pb
-from tests.server.fakes import manifest
+from tests.server.fakes import manifest, signature
 from tests.server.rpc.requests import many, one
 
-PLAIN = manifest()
+PLAIN = signature(manifest())
 
 
 @st.composite
@@ -102,7 +102,7 @@ def test_a_known_outline_is_read_anew_for_another_model():
     reader = Reader()
     data = one([1, 2], sequence_id=5).SerializeToString()
     reader.read(data).tensors(PLAIN)
-    other = manifest(inputs=(TensorSpec("x", "INT32", ("time", 1)),))
+    other = signature(manifest(inputs=(TensorSpec("x", "INT32", ("time", 1)),)))
     with pytest.raises(InvalidRequest, match="'x' is FP32; INT32"):
         reader.read(data).tensors(other)
     assert reader.read(data).tensors(PLAIN)[0].time == 2

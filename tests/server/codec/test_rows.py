@@ -15,7 +15,7 @@ LONG = "é" * 128
 
 def tensors(rows=1, time=3, lengths=None, **reserved):
     given_ = None if lengths is None else np.array(lengths)
-    return Tensors({"x": np.zeros((rows, time, 1), np.float32)}, rows, time, given_, reserved)
+    return Tensors({"x": np.zeros((rows, time, 1), np.float32)}, {}, rows, time, given_, reserved)
 
 
 def many(ids, **options):

@@ -7,7 +7,7 @@ from server.codec.tensors import CONTENTS, decode_tensors, wanted_outputs
 from server.errors import InvalidRequest
 from server.pb import grpc_service_pb2 as pb
 from tests.server.codec.requests import add_tensor, bytes_tensor, specs_of, tensors
-from tests.server.fakes import manifest
+from tests.server.fakes import manifest, signature
 
 TWO_INPUTS = manifest(
     inputs=(TensorSpec("x", "FP32", ("time", 2)), TensorSpec("mark", "INT8", ("time",))),
@@ -23,7 +23,7 @@ def good_request(rows=1, time=3):
 
 
 def decode(request):
-    return decode_tensors(request, TWO_INPUTS)
+    return decode_tensors(request, signature(TWO_INPUTS))
 
 
 def with_x(array=None, dtype="FP32", **options):
@@ -168,7 +168,7 @@ def test_inputs_without_a_time_axis_are_one_step():
     described = manifest(inputs=(TensorSpec("x", "FP32", (2,)),))
     request = pb.ModelInferRequest()
     add_tensor(request, "x", "FP32", floats(3, 2))
-    tensors_ = decode_tensors(request, described)
+    tensors_ = decode_tensors(request, signature(described))
     assert (tensors_.rows, tensors_.time, tensors_.inputs["x"].shape) == (3, 1, (3, 2))
 
 
@@ -205,21 +205,21 @@ def test_half_floats_have_no_typed_contents():
     request = pb.ModelInferRequest()
     request.inputs.add(name="x", datatype="FP16", shape=[1, 1]).contents.fp32_contents.append(1.0)
     with pytest.raises(InvalidRequest, match=r"'x'.*FP16.*raw"):
-        decode_tensors(request, half)
+        decode_tensors(request, signature(half))
 
 
 def test_outputs_are_all_of_them_unless_some_are_named():
     request = pb.ModelInferRequest()
-    assert [spec.name for spec in wanted_outputs(request, TWO_INPUTS)] == ["y", "z"]
+    assert [spec.name for spec in wanted_outputs(request, signature(TWO_INPUTS))] == ["y", "z"]
     request.outputs.add(name="z")
-    assert [spec.name for spec in wanted_outputs(request, TWO_INPUTS)] == ["z"]
+    assert [spec.name for spec in wanted_outputs(request, signature(TWO_INPUTS))] == ["z"]
 
 
 def test_an_unknown_output_is_refused_with_the_ones_there_are():
     request = pb.ModelInferRequest()
     request.outputs.add(name="state.sum")
     with pytest.raises(InvalidRequest, match=r"'state.sum'.*y, z"):
-        wanted_outputs(request, TWO_INPUTS)
+        wanted_outputs(request, signature(TWO_INPUTS))
 
 
 @given(tensors())
@@ -236,7 +236,7 @@ def test_raw_and_typed_contents_decode_to_the_same_array(tensor):
         requests.append(typed_)
     for request in requests:
         sent = pb.ModelInferRequest.FromString(request.SerializeToString())
-        decoded = decode_tensors(sent, described).inputs["t"]
+        decoded = decode_tensors(sent, signature(described)).inputs["t"]
         assert (decoded.dtype, decoded.shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(decoded, array)
 
@@ -247,8 +247,8 @@ def test_what_would_change_a_tensor_and_is_not_served_is_refused_by_name(name):
     add_tensor(request, "x", "FP32", floats(1, 1, 1))
     request.inputs[0].parameters[name].int64_param = 1
     with pytest.raises(InvalidRequest, match=f"input 'x' has the parameter '{name}'"):
-        decode_tensors(request, manifest())
+        decode_tensors(request, signature(manifest()))
     asked = pb.ModelInferRequest()
     asked.outputs.add(name="y").parameters[name].int64_param = 1
     with pytest.raises(InvalidRequest, match=f"output 'y' has the parameter '{name}'"):
-        wanted_outputs(asked, manifest())
+        wanted_outputs(asked, signature(manifest()))

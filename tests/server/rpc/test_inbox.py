@@ -4,11 +4,11 @@ import time
 import pytest
 
 from models.manifest import TensorSpec
+from server.assembly import assemble
 from server.errors import InvalidRequest, RecurError, SequenceGone, StepAlreadyApplied
 from server.metrics import UNKNOWN
 from server.pb import grpc_service_pb2 as pb
 from server.rpc.inbox import Inbox
-from server.runtime import assemble
 from server.types import ModelKey
 from tests.server.fakes import ADDER, REFUSED, SCOPE, Server, manifest, result
 from tests.server.rpc.requests import columns, many, one
@@ -196,7 +196,7 @@ async def test_a_request_dropped_while_a_part_of_it_runs_finishes_that_part_alon
     turn = sessions.begin(batch)
     model = served.server.catalogue[ADDER]
 
-    model.runtime.run(assemble(model.manifest, turn, turn.running()))
+    model.runtime.run(assemble(model.runtime.signatures["run"], turn, turn.running()))
     sessions.commit(turn)
     scheduler.finish(batch)
     async with served.server.running():

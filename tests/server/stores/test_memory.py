@@ -7,7 +7,7 @@ import pytest
 from models.manifest import TensorSpec
 from server.stores import memory
 from server.stores.memory import MemoryStore
-from server.types import Batch
+from server.types import Batch, States
 
 MIB = 2**20
 OUTPUTS = (TensorSpec("y", "FP32", ("time", 2)),)
@@ -23,7 +23,7 @@ def write(store, slots, width):
     none = np.zeros(rows, np.uint64)
     batch = Batch(np.array(slots), ones > 1, {}, ones, ones, numbered=None, digests=none, lives=none)
     outputs = {"y": np.zeros((rows, 1, 2), np.float32)}
-    store.commit(batch, outputs, {"a": np.ones((rows, width), np.float32)}, np.arange(rows))
+    store.commit(batch, outputs, States({"a": np.ones((rows, width), np.float32)}), np.arange(rows))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_block_without_a_sequence_goes_back_to_the_system(wide):
     assert resident_bytes() > before - 8 * MIB, "nothing goes back before the store is told to"
     wide.trim()
     assert resident_bytes() < before - 32 * MIB
-    assert wide.gather(np.array(kept), np.array([False]))["a"].all()
+    assert wide.gather(np.array(kept), np.array([False])).fixed["a"].all()
 
 
 def test_a_block_goes_back_when_its_last_sequence_has_gone_though_others_went_before(wide):
@@ -72,7 +72,7 @@ def test_slots_of_a_block_that_went_back_are_used_again(wide):
     again = wide.allocate(8)
     write(wide, again[:4], MIB // 4)
     wide.trim()
-    assert wide.gather(np.array(again[:4]), np.zeros(4, np.bool_))["a"].all()
+    assert wide.gather(np.array(again[:4]), np.zeros(4, np.bool_)).fixed["a"].all()
     assert sorted(again) == sorted(slots)
 
 

@@ -1,0 +1,73 @@
+"""What a request for each of a model's graphs carries, and what its answer has."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from models.errors import ModelUnsupported
+from models.manifest import ANSWERED, RESERVED, TensorSpec
+from models.runner import Runner
+from models.tensors import TIME, Shape
+from server.types import Part
+
+# The protocol's name for the valid steps of each row.
+LENGTHS = "lengths"
+
+
+class Signature(NamedTuple):
+    """The tensors of one part of a model, the batch axis left out.
+
+    Attributes:
+        inputs: what every row brings.
+        starting: what a row that begins its sequence brings besides, for the start graph.
+        outputs: what a row is answered.
+        ragged: whether rows of different lengths may run together.
+        free: the inputs that have a free axis other than time; rows run together where they have the same sizes.
+    """
+
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+    starting: Sequence[TensorSpec] = ()
+    ragged: bool = True
+    free: Sequence[str] = ()
+
+
+def signatures_of(runner: Runner) -> Mapping[Part, Signature]:
+    """Give the signature of each part; raises ModelUnsupported for tensors that the protocol cannot carry."""
+    manifest = runner.manifest
+    run = Signature(manifest.inputs, manifest.outputs, runner.start_inputs, manifest.lengths is not None)
+    peek = run._replace(starting=())
+    if runner.peek_outputs:
+        free = [spec.name for spec in runner.peek_inputs if any(isinstance(axis, str) for axis in _untimed(spec))]
+        peek = Signature(runner.peek_inputs, runner.peek_outputs, ragged=runner.peek_ragged, free=free)
+        _check_peek(peek)
+    _check_names(manifest.inputs, run.starting, "start")
+    return {"run": run, "start": Signature((), (), run.starting), "peek": peek}
+
+
+def _check_names(inputs: Sequence[TensorSpec], own: Sequence[TensorSpec], role: str) -> None:
+    """Raise ModelUnsupported where a request could not tell a graph's input from another of that name."""
+    taken = RESERVED | {LENGTHS} | {spec.name for spec in inputs}
+    for spec in own:
+        if spec.name in taken:
+            raise ModelUnsupported(
+                f"graphs.{role} takes '{spec.name}', the name of an input that requests have already; rename it"
+            )
+
+
+def _check_peek(peek: Signature) -> None:
+    _check_names((), peek.inputs, "peek")
+    timed = any(spec.shape[:1] == (TIME,) for spec in peek.inputs)
+    for spec in peek.inputs:
+        if TIME in spec.shape[1:]:
+            raise ModelUnsupported(f"graphs.peek takes '{spec.name}' with time on another axis than the first")
+    for spec in peek.outputs:
+        axes = _untimed(spec) if timed else spec.shape
+        if spec.name in ANSWERED or any(isinstance(axis, str) for axis in axes):
+            raise ModelUnsupported(
+                f"graphs.peek answers '{spec.name}' {list(spec.shape)}: every axis but time must be a number, "
+                "and the name not one of the protocol's"
+            )
+
+
+def _untimed(spec: TensorSpec) -> Shape:
+    return spec.shape[1:] if spec.shape[:1] == (TIME,) else spec.shape
