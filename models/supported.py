@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from models.errors import ModelUnsupported
-from models.manifest import Manifest
+from models.manifest import Decode, Manifest, TensorSpec
 from models.tensors import TIME
+
+_SYMBOLS = frozenset({"INT32", "INT64"})
 
 
 def refuse_unsupported(manifest: Manifest) -> None:
@@ -17,9 +19,29 @@ def _unsupported(manifest: Manifest) -> Iterable[str]:
     if manifest.kind != "step":
         yield f"kind '{manifest.kind}'"
     if manifest.decode is not None:
-        yield "decode"
+        yield from _unsupported_decode(manifest, manifest.decode)
     for field, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
         for index, tensor in enumerate(tensors):
             fixed = tensor.shape[1:] if tensor.shape[:1] == (TIME,) else tensor.shape
             if any(isinstance(axis, str) for axis in fixed):
                 yield f"{field}[{index}].shape with a free axis other than time, or time other than first"
+
+
+def _unsupported_decode(manifest: Manifest, decode: Decode) -> Iterable[str]:
+    """Tell what cannot be fed back: one step's answer must be one step's input, and no other input may have time."""
+    taken = {spec.name: spec for spec in manifest.inputs}
+    given = {spec.name: spec for spec in manifest.outputs}
+    source, target = given.get(decode.output), taken.get(decode.input)
+    if source is None or target is None or not _feeds(decode, source, target):
+        yield f"decode.output '{decode.output}', fed back as '{decode.input}' by '{decode.sampling}',"
+    others = [name for name, spec in taken.items() if TIME in spec.shape and name != decode.input]
+    if others:
+        yield f"decode.input '{decode.input}' beside the input '{others[0]}', which has time too,"
+
+
+def _feeds(decode: Decode, source: TensorSpec, target: TensorSpec) -> bool:
+    if source.shape[:1] != (TIME,):
+        return False
+    if decode.sampling in ("categorical", "argmax"):
+        return len(source.shape) == 2 and target.shape == (TIME,) and target.dtype in _SYMBOLS
+    return source.shape == target.shape and (decode.sampling == "bernoulli" or source.dtype == target.dtype)

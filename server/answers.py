@@ -73,7 +73,5 @@ def _put_together(
 
 
 def _replay(output: np.ndarray, row: int, stored: Stored, name: str, *, timed: bool) -> None:
-    if timed:
-        output[row, : stored.length] = stored.outputs[name]
-    else:
-        output[row] = stored.outputs[name]
+    found = stored.outputs[name]
+    output[(row, slice(len(found))) if timed else row] = found

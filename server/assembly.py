@@ -31,6 +31,7 @@ def assemble(signature: Signature, turn: Turn, rows: Slots) -> Batch:
         turn.part,
         turn.plain,
         longest,
+        spans=turn.spans,
     )
     if len(rows) < len(turn.slots):
         batch = batch.of(rows)

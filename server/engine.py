@@ -66,6 +66,12 @@ class Engine:
             chunk.timer.cancel()
         self._scheduler.cancel(chunk)
 
+    def resume(self, chunk: Chunk) -> None:
+        """Let a chunk go on that was held."""
+        self._scheduler.resume(chunk)
+        self._idle = False
+        self._work.set()
+
     def holds(self, scope: Scope, sequence: SequenceId) -> bool:
         """Whether a chunk of the sequence waits or is in flight."""
         return self._scheduler.holds(scope, sequence)

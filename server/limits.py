@@ -15,6 +15,7 @@ class Limits(msgspec.Struct, frozen=True):
         max_queue: requests that may wait.
         max_queue_seconds: while a request waits longer than this, new ones are refused; 0 for no limit.
         idle_seconds: a sequence without a request for so long is ended.
+        max_generated_steps: steps that one request may generate at most.
         ended_retention_seconds: how long an ended sequence's last answer is kept for a retry.
     """
 
@@ -27,6 +28,7 @@ class Limits(msgspec.Struct, frozen=True):
     max_queue_seconds: float = 0.0
     idle_seconds: float = 600.0
     ended_retention_seconds: float = 60.0
+    max_generated_steps: int = 4096
 
 
 class Totals(msgspec.Struct, frozen=True):

@@ -195,7 +195,13 @@ class Loader:
                 f"one sequence takes {store.slot_bytes} bytes, and max_state_bytes allows {limits.max_state_bytes}"
             )
         key = ModelKey(place.name, place.version)
-        return ServedModel(key, checked.manifest, Runtime(checked.runner, store), store, _parameters(checked))
+        return ServedModel(
+            key,
+            checked.manifest,
+            Runtime(checked.runner, store, vocabulary=checked.vocabulary),
+            store,
+            _parameters(checked),
+        )
 
     def _refuse(self, key: ModelKey, reason: str) -> None:
         self._catalogue.refuse(key, reason)

@@ -184,6 +184,7 @@ LIMITS = (
         "new requests are refused while one waits longer than this; 0: no limit",
     ),
     Option("--idle-seconds", SECONDS, _LIMITS.idle_seconds, "a sequence without a request for so long is ended"),
+    Option("--max-generated-steps", COUNT, _LIMITS.max_generated_steps, "steps that one request may generate at most"),
     Option(
         "--ended-retention-seconds",
         SECONDS_OR_NONE,

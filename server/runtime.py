@@ -13,6 +13,7 @@ from server.padding import Padding
 from server.signature import signatures_of
 from server.stores.base import StateStore
 from server.types import Array, Arrays, Batch, BatchResult, Flags, Ints, Part, Slots, States
+from server.vocabulary import vocabulary_of
 
 Run = Callable[[Arrays, Ints, Arrays], tuple[Arrays, Arrays]]
 
@@ -31,13 +32,17 @@ class Runtime:
 
     Attributes:
         signatures: the tensors of each part.
+        vocabulary: the symbols that the model is fed back, where it generates and has texts for them.
 
     Raises:
         ModelUnsupported: a graph has tensors that the protocol cannot carry.
+        ModelDamaged: the vocabulary is none, or not that of the model's symbols.
     """
 
-    def __init__(self, runner: Runner, store: StateStore) -> None:
-        self.signatures = signatures_of(runner)
+    def __init__(self, runner: Runner, store: StateStore, *, vocabulary: str | None = None) -> None:
+        self.vocabulary = vocabulary_of(runner.manifest, vocabulary)
+        decode, texts = runner.manifest.decode, self.vocabulary
+        self.signatures = signatures_of(runner, {} if decode is None or texts is None else {decode.input: texts})
         self._runner = runner
         self._store = store
         self._padding = Padding(runner.manifest.states)

@@ -112,7 +112,7 @@ class Scheduler:
         """Let a chunk leave the queue; returns what of it waited, for what is in flight is finished."""
         left = [cut for cut in chunk.cuts or [chunk] if cut.waits]
         for cut in left:
-            ready, cut.waits = cut.waits == "lane", None
+            ready, cut.waits = cut.waits != "line", None
             self._waiting[cut.model.name] -= 1
             if cut.starts:
                 self._forget_starts(cut)
@@ -146,6 +146,12 @@ class Scheduler:
         continued = {(chunk.scope, chunk.ids[0]): chunk for chunk in followers}
         for chunk in chunks:
             self._close_lines(chunk, continued)
+
+    def resume(self, chunk: Chunk) -> None:
+        """Make a chunk ready that was held, if it is still wanted."""
+        if chunk.waits == "hold":
+            self._waiting[chunk.model.name] -= 1
+            self._make_ready(chunk)
 
     def holds(self, scope: Scope, sequence: SequenceId) -> bool:
         """Whether a chunk of the sequence waits or is in flight."""
@@ -234,7 +240,10 @@ class Scheduler:
             line = lines.waiting.get(sequence)
             if follower := followers.get((chunk.scope, sequence)):
                 follower.due = self._due(follower)
-                self._make_ready(follower)
+                if follower.held:
+                    self._hold(follower)
+                else:
+                    self._make_ready(follower)
             elif line is None or not self._advance(line):
                 lines.busy.discard(sequence)
                 lines.waiting.pop(sequence, None)
@@ -250,6 +259,10 @@ class Scheduler:
                 self._make_ready(following)
                 return True
         return False
+
+    def _hold(self, chunk: Chunk) -> None:
+        chunk.waits = "hold"
+        self._waiting[chunk.model.name] += 1
 
     def _make_ready(self, chunk: Chunk) -> None:
         model = chunk.model

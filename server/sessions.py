@@ -21,6 +21,8 @@ from server.turn import Turn, Turns
 from server.types import UNNUMBERED, Chunk, ModelKey, Scope, SequenceId, Slots
 from server.watch import Watches
 
+ENDED = "has ended"
+
 
 @final
 class Sessions(Turns):
@@ -123,6 +125,17 @@ class Sessions(Turns):
         """Drop a chunk that nobody waits for, if it has not begun."""
         self._engine.cancel(chunk)
 
+    def resume(self, chunk: Chunk) -> None:
+        """Let a chunk go on that was held."""
+        self._engine.resume(chunk)
+
+    def end(self, model: ModelKey, scope: Scope, sequence: SequenceId) -> None:
+        """End a sequence after a request whose last step could not be told before it was done."""
+        if sequence in self._rosters.of(model).of(scope):
+            self._end(model, scope, sequence, ENDED)
+            self.watches.leave(scope, sequence)
+            self._announce()
+
     @override
     def begin(self, chunks: Sequence[Chunk]) -> Turn:
         return self._judge.begin(chunks)
@@ -144,7 +157,7 @@ class Sessions(Turns):
         model.store.records.used[turn.slots[kept]] = now
         ending = turn.end & kept
         for row in np.flatnonzero(ending).tolist():
-            self._end(turn.model, *turn.owner(row), "has ended")
+            self._end(turn.model, *turn.owner(row), ENDED)
             self.watches.leave(*turn.owner(row))
         if turn.created or ending.any():
             self._announce()

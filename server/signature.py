@@ -1,6 +1,7 @@
 """What a request for each of a model's graphs carries, and what its answer has."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from models.errors import ModelUnsupported
@@ -8,9 +9,11 @@ from models.manifest import ANSWERED, RESERVED, TensorSpec
 from models.runner import Runner
 from models.tensors import TIME, Shape
 from server.types import Part
+from server.vocabulary import Vocabulary
 
 # The protocol's name for the valid steps of each row.
 LENGTHS = "lengths"
+NO_TEXTS: Mapping[str, Vocabulary] = MappingProxyType({})
 
 
 class Signature(NamedTuple):
@@ -22,6 +25,7 @@ class Signature(NamedTuple):
         outputs: what a row is answered.
         ragged: whether rows of different lengths may run together.
         free: the inputs that have a free axis other than time; rows run together where they have the same sizes.
+        texts: the inputs that may come as text, with their vocabularies.
     """
 
     inputs: Sequence[TensorSpec]
@@ -29,12 +33,15 @@ class Signature(NamedTuple):
     starting: Sequence[TensorSpec] = ()
     ragged: bool = True
     free: Sequence[str] = ()
+    texts: Mapping[str, Vocabulary] = NO_TEXTS
 
 
-def signatures_of(runner: Runner) -> Mapping[Part, Signature]:
+def signatures_of(runner: Runner, texts: Mapping[str, Vocabulary] = NO_TEXTS) -> Mapping[Part, Signature]:
     """Give the signature of each part; raises ModelUnsupported for tensors that the protocol cannot carry."""
     manifest = runner.manifest
-    run = Signature(manifest.inputs, manifest.outputs, runner.start_inputs, manifest.lengths is not None)
+    run = Signature(
+        manifest.inputs, manifest.outputs, runner.start_inputs, ragged=manifest.lengths is not None, texts=texts
+    )
     peek = run._replace(starting=())
     if runner.peek_outputs:
         free = [spec.name for spec in runner.peek_inputs if any(isinstance(axis, str) for axis in _untimed(spec))]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from server.columns import constant, no_flags, no_words
 from server.errors import RecurError
-from server.types import UNNUMBERED, Chunk, Flags, ModelKey, Scope, SequenceId, Slots, Stored
+from server.types import UNNUMBERED, Chunk, Flags, Ints, ModelKey, Scope, SequenceId, Slots, Stored
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -28,6 +28,7 @@ class Turn:
         positions: steps that each row's sequence has had.
         numbered: the rows whose steps are counted; None for none.
         digests: of the inputs of numbered rows.
+        spans: steps that each row's request will have had; None where they are the lengths.
         created: the rows that took a new slot.
         errors: by row, what answers it instead of a run.
         replays: by row, the stored answer that answers it instead of a run.
@@ -52,6 +53,7 @@ class Turn:
         self.fresh, self.start, self.end = no_flags(rows), no_flags(rows), no_flags(rows)
         self.steps, self.lives, self.digests = constant(UNNUMBERED, rows), no_words(rows), no_words(rows)
         self.numbered: Flags | None = None
+        self.spans: Ints | None = None
         self.before = self.positions = self.advances = self.lengths
         if self.plain:
             return
@@ -66,6 +68,8 @@ class Turn:
         self.lives = _joined([chunk.lives for chunk in self.chunks])
         numbered = self.steps != UNNUMBERED
         self.numbered = numbered if numbered.any() else None
+        if any(chunk.before for chunk in self.chunks):
+            self.spans = self.lengths + np.repeat([chunk.before for chunk in self.chunks], np.diff(self._firsts))
         if self.part == "peek":
             self.advances = constant(0, rows)
 

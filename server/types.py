@@ -110,7 +110,10 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
         starts: whether any row starts.
         waits: in its lane for its turn, or in the line of its sequence for the chunk before it.
         timer: what gives it up at its deadline.
-        cuts: the chunks that took its place, where its rows could not all run together.
+        cuts: the chunks that took its place, where its rows could not all run together, or it goes on.
+        digest: of the request of which this is a later step; None for the chunk's own inputs.
+        before: steps that the request has had in earlier chunks.
+        held: it waits until its client has read, though its turn may come.
     """
 
     model: ModelKey
@@ -137,9 +140,12 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
     due: float = 0.0
     plain: bool = False
     starts: bool = False
-    waits: Literal["lane", "line"] | None = None
+    waits: Literal["lane", "line", "hold"] | None = None
     cuts: "list[Chunk]" = []
     timer: asyncio.TimerHandle | None = None
+    digest: int | None = None
+    before: int = 0
+    held: bool = False
 
     @property
     def rows(self) -> int:
@@ -246,6 +252,7 @@ class Batch(NamedTuple):
         whole: every row is of a sequence that was there before.
         time: of the longest chunk.
         starting: the rows that the model's start graph begins, by the shapes of what it takes.
+        spans: steps that the request of each row has had, `[rows]`; None where they are the lengths.
     """
 
     slots: Slots
@@ -260,6 +267,7 @@ class Batch(NamedTuple):
     whole: bool = False
     time: int = 1
     starting: Sequence[Starting] = ()
+    spans: Ints | None = None
 
     def of(self, rows: Slots) -> "Batch":
         """Give some of the rows, which have begun."""
@@ -275,6 +283,7 @@ class Batch(NamedTuple):
             self.part,
             self.whole,
             self.time,
+            spans=None if self.spans is None else self.spans[rows],
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib.metadata import version as library_version
 
-from models.manifest import GOLDEN, Graphs, Manifest, Measured, Provenance, StateSpec, TensorSpec
+from models.manifest import GOLDEN, Decode, Graphs, Manifest, Measured, Provenance, StateSpec, TensorSpec
 from models.repository import ModelVersion, Repository
 from training import curves
 from training.model import SequenceModel
@@ -66,6 +66,7 @@ def describe(
             StateSpec(f"state.{name}", f"next_state.{name}", "FP32", tuple(tensor.shape[1:]))
             for name, tensor in model.cell.init_state(1).items()
         ),
+        decode=Decode("y", "x", "categorical"),
         vocabulary=VOCABULARY,
         golden_source="torch",
         tolerance=tolerance,

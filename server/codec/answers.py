@@ -37,14 +37,35 @@ def encode_answer(
     """
     parameters = []
     if kept:
-        value = b"\x10" + varint(answer.positions.item(0))
-        entry = STEP + varint(len(value)) + value
-        parameters += [b"\x22", varint(len(entry)), entry]
+        parameters += _step(answer.positions.item(0))
         if answer.replayed is not None and answer.replayed.item(0):
             parameters.append(REPLAYED)
     if final:
         parameters.append(FINAL)
     return _encode(request_id, model, _outputs(specs, answer), parameters)
+
+
+def encode_generated(
+    request_id: str, model: ModelKey, value: Tensor, log_prob: float, position: int, *, reason: str, replayed: bool
+) -> bytes:
+    """Write a ModelInferResponse for one generated step.
+
+    Args:
+        request_id: echoed.
+        model: the version that ran.
+        value: what is fed back: its name, datatype and shape, and its bytes.
+        log_prob: the natural logarithm of its probability.
+        position: steps that the sequence has had.
+        reason: why it is the last; empty where it is not.
+        replayed: whether it is given again.
+    """
+    parameters = _step(position)
+    if replayed:
+        parameters.append(REPLAYED)
+    if reason:
+        parameters += [_finish(reason), FINAL]
+    probability = (("log_prob", "FP32", (1, 1)), np.float32(log_prob).tobytes())
+    return _encode(request_id, model, [value, probability], parameters)
 
 
 def encode_many(request_id: str, model: ModelKey, specs: Sequence[TensorSpec], answer: Answer, *, final: bool) -> bytes:
@@ -63,6 +84,19 @@ def encode_many(request_id: str, model: ModelKey, specs: Sequence[TensorSpec], a
         (("recur_replayed", "BOOL", (rows,)), replayed),
     ]
     return _encode(request_id, model, tensors, [FINAL] if final else [])
+
+
+def _step(position: int) -> list[bytes]:
+    value = b"\x10" + varint(position)
+    entry = STEP + varint(len(value)) + value
+    return [b"\x22", varint(len(entry)), entry]
+
+
+@lru_cache(maxsize=16)
+def _finish(reason: str) -> bytes:
+    parameter = pb.ModelInferResponse()
+    parameter.parameters["recur_finish_reason"].string_param = reason
+    return parameter.SerializeToString()
 
 
 @lru_cache(maxsize=256)

@@ -250,4 +250,5 @@ def parameters_of(common: Parameters, values: dict[str, Value]) -> Parameters | 
         wants_final=common.wants_final,
         peek=common.peek,
         notices=common.notices,
+        sampling=common.sampling,
     )

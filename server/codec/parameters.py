@@ -8,6 +8,7 @@ import msgspec
 
 from server.digest import life_of
 from server.errors import InvalidRequest
+from server.generation import Sampling
 from server.pb import grpc_service_pb2 as pb
 from server.types import UNNUMBERED, SequenceId
 
@@ -26,6 +27,7 @@ class Parameters(msgspec.Struct, frozen=True):
         wants_final: the last answer is to say that it is the last.
         peek: run on the state and leave it as it is.
         notices: the stream may be sent what nobody asked for.
+        sampling: how to generate; None for a request that does not.
     """
 
     sequence_id: SequenceId | None = None
@@ -38,18 +40,25 @@ class Parameters(msgspec.Struct, frozen=True):
     wants_final: bool = False
     peek: bool = False
     notices: bool = False
+    sampling: Sampling | None = None
 
 
 def decode_parameters(request: pb.ModelInferRequest) -> Parameters:
     """Read the request's parameters; raises InvalidRequest with the one that is wrong."""
     given: dict[str, Any] = {}
+    how: dict[str, Any] = {}
     parameters = request.parameters
     for name in parameters:  # items() of a protobuf map is several times slower
         if name in READERS:
             field, read = READERS[name]
             given[field] = read(name, parameters[name])
+        elif name in SAMPLING:
+            field, read = SAMPLING[name]
+            how[field] = read(name, parameters[name])
         elif name.startswith("recur_"):
             raise InvalidRequest(f"parameter '{name}' is not served by this version of Recur; leave it out")
+    if how:
+        given["sampling"] = _sampling(how)
     return Parameters(**given)
 
 
@@ -104,6 +113,41 @@ def _life(name: str, parameter: pb.InferParameter) -> int:
     return life_of(checked_text(f"parameter '{name}'", parameter.string_param))
 
 
+def _sampling(how: Mapping[str, Any]) -> Sampling:
+    if "max_steps" not in how:
+        raise InvalidRequest(f"parameter 'recur_{next(iter(how))}' needs 'recur_max_steps', how many steps to generate")
+    return Sampling(**how)
+
+
+def _at_least_one(name: str, parameter: pb.InferParameter) -> int:
+    value = _count(name, parameter)
+    if value < 1:
+        raise InvalidRequest(f"parameter '{name}' must be an integer from 1")
+    return value
+
+
+def _number(name: str, parameter: pb.InferParameter) -> float:
+    kind = parameter.WhichOneof(CHOICE)
+    value = parameter.double_param if kind == "double_param" else float(parameter.int64_param)
+    if kind not in ("double_param", "int64_param") or not math.isfinite(value):
+        raise InvalidRequest(f"parameter '{name}' must be a number")
+    return value
+
+
+def _temperature(name: str, parameter: pb.InferParameter) -> float:
+    value = _number(name, parameter)
+    if value < 0:
+        raise InvalidRequest(f"parameter '{name}' must be a number from 0; 0 takes the most probable")
+    return value
+
+
+def _share(name: str, parameter: pb.InferParameter) -> float:
+    value = _number(name, parameter)
+    if not 0 < value <= 1:
+        raise InvalidRequest(f"parameter '{name}' must be a number above 0 and at most 1")
+    return value
+
+
 # The parameters that are read: the field of Parameters, and who checks the value. Others may be there and are not read.
 READERS: Mapping[str, tuple[str, Callable[[str, pb.InferParameter], SequenceId | float | None]]] = {
     "sequence_id": ("sequence_id", _sequence_id),
@@ -116,4 +160,13 @@ READERS: Mapping[str, tuple[str, Callable[[str, pb.InferParameter], SequenceId |
     "recur_peek": ("peek", _flag),
     "recur_notices": ("notices", _flag),
     "triton_enable_empty_final_response": ("wants_final", _flag),
+}
+
+# The parameters of generation, and the fields of Sampling.
+SAMPLING: Mapping[str, tuple[str, Callable[[str, pb.InferParameter], float]]] = {
+    "recur_max_steps": ("max_steps", _at_least_one),
+    "recur_temperature": ("temperature", _temperature),
+    "recur_top_k": ("top_k", _at_least_one),
+    "recur_top_p": ("top_p", _share),
+    "recur_seed": ("seed", _count),
 }

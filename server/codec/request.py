@@ -55,7 +55,7 @@ class Request(msgspec.Struct, eq=False):
         if outline is None or outline.template is None or outline.template.signature is not signature:
             message = pb.ModelInferRequest.FromString(self.data)
             tensors, outputs = decode_tensors(message, signature), wanted_outputs(message, signature)
-            if outline is not None:
+            if outline is not None and not tensors.as_text:
                 outline.template = template_of(outline, signature, tensors, outputs)
             return tensors, outputs
         template = outline.template

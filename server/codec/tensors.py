@@ -13,6 +13,7 @@ from server.errors import InvalidRequest
 from server.pb import grpc_service_pb2 as pb
 from server.signature import LENGTHS, Signature
 from server.types import Array, Arrays, Ints
+from server.vocabulary import Vocabulary
 
 # Tensors of requests for many sequences, `[rows]` each; a name may come in more than one datatype.
 BYTES = "BYTES"
@@ -53,6 +54,7 @@ class Tensors(msgspec.Struct, frozen=True, eq=False):
         rows, time: what they share; a model without a time axis does one step, and `starting` alone is none.
         lengths: valid steps of each row, `[rows]`; None where all are whole.
         reserved: those of requests for many sequences, by name, `[rows]`.
+        as_text: whether an input came as text, and is to be answered so.
     """
 
     inputs: Arrays
@@ -61,6 +63,7 @@ class Tensors(msgspec.Struct, frozen=True, eq=False):
     time: int
     lengths: Ints | None
     reserved: Mapping[str, Array | Sequence[bytes]]
+    as_text: bool = False
 
 
 Given = pb.ModelInferRequest.InferInputTensor
@@ -79,15 +82,18 @@ def decode_tensors(request: pb.ModelInferRequest, signature: Signature) -> Tenso
     """
     given: dict[str, Array] = {}
     reserved: dict[str, Array | Sequence[bytes]] = {}
+    as_text = False
     for tensor, raw in _tensors(request):
         name = tensor.name
         _check_parameters(f"input '{name}'", tensor.parameters)
         if name in given or name in reserved:
             raise InvalidRequest(f"input '{name}' came twice")
-        if (spec := _spec(name, signature)) is not None:
-            given[name] = _decode(spec, tensor, raw)
-        else:
+        if (spec := _spec(name, signature)) is None:
             reserved[name] = _decode_reserved(tensor, raw)
+        elif tensor.datatype == BYTES and name in signature.texts:
+            given[name], as_text = _decode_text(spec, tensor, raw, signature.texts[name]), True
+        else:
+            given[name] = _decode(spec, tensor, raw)
     starting = _all_or_none(signature.starting, given)
     inputs = _all_or_none(signature.inputs, given)
     if signature.inputs and not inputs and not starting:
@@ -96,15 +102,22 @@ def decode_tensors(request: pb.ModelInferRequest, signature: Signature) -> Tenso
     for name, values in reserved.items():
         if len(values) != rows:
             raise InvalidRequest(f"input '{name}' has {len(values)} values for {rows} rows")
-    return tensors_of(inputs, starting, rows, time if inputs or not starting else 0, reserved)
+    return tensors_of(inputs, starting, rows, time if inputs or not starting else 0, reserved, as_text=as_text)
 
 
 def tensors_of(
-    inputs: Arrays, starting: Arrays, rows: int, time: int, reserved: dict[str, Array | Sequence[bytes]]
+    inputs: Arrays,
+    starting: Arrays,
+    rows: int,
+    time: int,
+    reserved: dict[str, Array | Sequence[bytes]],
+    *,
+    as_text: bool = False,
 ) -> Tensors:
     """Put arrays together that were checked."""
-    lengths = reserved.pop(LENGTHS, None)
-    return Tensors(inputs, starting, rows, time, None if lengths is None else np.asarray(lengths, np.int64), reserved)
+    given = reserved.pop(LENGTHS, None)
+    lengths = None if given is None else np.asarray(given, np.int64)
+    return Tensors(inputs, starting, rows, time, lengths, reserved, as_text)
 
 
 def wanted_outputs(request: pb.ModelInferRequest, signature: Signature) -> Sequence[TensorSpec]:
@@ -167,12 +180,27 @@ def _decode(spec: TensorSpec, tensor: Given, raw: Raw) -> Array:
     if tensor.datatype != spec.dtype:
         came = tensor.datatype or "of no datatype"
         raise InvalidRequest(f"input '{spec.name}' is {came}; {_expected(spec)} is expected")
+    shape = _shape(spec, tensor)
+    return _elements(spec.name, spec.dtype, tensor, raw, math.prod(shape)).reshape(shape)
+
+
+def _decode_text(spec: TensorSpec, tensor: Given, raw: Raw, vocabulary: Vocabulary) -> Array:
+    """Read symbols that came as text; raises InvalidRequest for one that the model does not know."""
+    shape = _shape(spec, tensor)
+    count = [math.prod(shape)]
+    given = list(tensor.contents.bytes_contents)
+    texts = _counted(spec.name, given, count) if raw is None else split(spec.name, raw, count)
+    return vocabulary.indices(spec.name, texts).astype(NUMPY[spec.dtype]).reshape(shape)
+
+
+def _shape(spec: TensorSpec, tensor: Given) -> tuple[int, ...]:
+    """The shape of an input; raises InvalidRequest where it is not as expected."""
     shape = tuple(tensor.shape)
     if not fits(shape[1:], spec.shape):
         raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; {_expected(spec)} is expected")
     if min(shape) < 1:
         raise InvalidRequest(f"input '{spec.name}' has shape {list(shape)}; every axis must be at least 1")
-    return _elements(spec.name, spec.dtype, tensor, raw, math.prod(shape)).reshape(shape)
+    return shape
 
 
 def _decode_reserved(tensor: Given, raw: Raw) -> Array | Sequence[bytes]:

@@ -16,6 +16,7 @@ from server.limits import Limits
 from server.metrics import UNKNOWN, Metrics
 from server.rpc.exchange import Exchange, Reply
 from server.rpc.gathering import Gathering
+from server.rpc.generating import Answers, Generating
 from server.rpc.parts import parts, same_tensors
 from server.sessions import Sessions
 from server.types import UNNUMBERED, Chunk, Scope, Watch
@@ -33,7 +34,9 @@ class Inbox:
         self._limits = limits
         self._reader = Reader()
 
-    def take(self, data: bytes, reply: Reply, *, client: int = 0, watch: Watch | None = None) -> Sequence[Chunk]:
+    def take(
+        self, data: bytes, reply: Reply, *, client: int = 0, watch: Watch | None = None, answers: Answers | None = None
+    ) -> Sequence[Chunk]:
         """Queue a request; returns its chunks that wait.
 
         Args:
@@ -41,6 +44,7 @@ class Inbox:
             reply: called once; at once, with nothing queued, where the request is refused.
             client: who asks.
             watch: the stream, if it can be told what befalls its sequences.
+            answers: the same, if a request may have several.
         """
         arrived, request_id = time.monotonic(), ""
         metrics = self._metrics.of(UNKNOWN)
@@ -56,7 +60,7 @@ class Inbox:
             tensors, specs = request.tensors(signature)
             specs = specs if tensors.time else ()
             exchange = Exchange(request, model, signature, specs, metrics, arrived, reply)
-            chunks = self._chunks(exchange, tensors, scope, client)
+            chunks = self._chunks(exchange, tensors, scope, client, answers)
         except RecurError as error:
             metrics.failed(error, time.monotonic() - arrived)
             reply(request_id, error)
@@ -95,8 +99,13 @@ class Inbox:
             return False
         return True
 
-    def _chunks(self, exchange: Exchange, tensors: Tensors, scope: Scope, client: int) -> Sequence[Chunk]:
+    def _chunks(
+        self, exchange: Exchange, tensors: Tensors, scope: Scope, client: int, answers: Answers | None
+    ) -> Sequence[Chunk]:
         """Make one chunk of a request; several of rows for many sequences that cannot all run together."""
+        if exchange.request.parameters.sampling is not None:
+            generating = Generating(exchange, tensors, self._sessions, answers, self._limits(scope.model))
+            return (generating.prompt(scope, client),)
         rows = rows_of(exchange.request.parameters, tensors, exchange.signature)
         chunk = exchange.chunk(tensors, rows, scope, client)
         max_batch = self._limits(scope.model).max_batch

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import final
 
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # A client that sends without reading its answers is read no further than this.
 OPEN_REQUESTS = 1024
+# And of generations that it has asked for no more is generated than this.
+UNREAD = 64
 
 FAILED = Internal("the request failed; the server's log has the cause")
 
@@ -37,6 +39,8 @@ class Stream:
         self._queued: dict[int, Sequence[Chunk]] = {}
         self._watch = Watch(self._notify)
         self._unanswered = 0
+        self._held: list[Callable[[], None]] = []
+        self.open = True
         self._loop = asyncio.get_running_loop()
         self._ready = self._loop.create_future()
         self._written: asyncio.Future[None] | None = None
@@ -53,6 +57,7 @@ class Stream:
             while self._unanswered and not writer.done():
                 await self._progress()
         finally:
+            self.open = False
             self._inbox.leave(self._watch)
             for chunks in self._queued.values():
                 self._inbox.cancel(chunks)
@@ -61,6 +66,15 @@ class Stream:
             await asyncio.gather(*tasks, return_exceptions=True)
             # It knows this stream: together they would keep the call's memory until cycles are collected.
             del self._watch
+
+    def send(self, answer: bytes) -> bool:
+        """Send an answer that is not its request's last; false where the client does not keep up with reading."""
+        self._tell(encode_stream_answer(answer))
+        return len(self._outbox) < UNREAD
+
+    def hold(self, resume: Callable[[], None]) -> None:
+        """Call back when the client has read what was sent."""
+        self._held.append(resume)
 
     async def _read(self) -> None:
         serial = 0
@@ -73,7 +87,9 @@ class Stream:
     def _take(self, serial: int, data: bytes) -> None:
         self._unanswered += 1
         try:
-            chunks = self._inbox.take(data, partial(self._reply, serial), client=id(self), watch=self._watch)
+            chunks = self._inbox.take(
+                data, partial(self._reply, serial), client=id(self), watch=self._watch, answers=self
+            )
         except Exception:
             logger.exception("request failed")
             self._reply(serial, id_of(data), FAILED)
@@ -106,6 +122,9 @@ class Stream:
             while self._outbox:
                 await self._context.write(self._outbox.popleft())
                 self._unanswered -= 1
+            held, self._held = self._held, []
+            for resume in held:
+                resume()
             if self._written is not None and not self._written.done():
                 self._written.set_result(None)
             # A future is half the price of an event, and this one is waited for once a message.

@@ -43,5 +43,6 @@ class Records:
         if batch.numbered is None:
             self.length[slots] = UNNUMBERED
             return
-        self.length[slots] = np.where(batch.numbered, batch.lengths, UNNUMBERED)
+        spans = batch.lengths if batch.spans is None else batch.spans
+        self.length[slots] = np.where(batch.numbered, spans, UNNUMBERED)
         self.digest[slots] = batch.digests

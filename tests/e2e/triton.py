@@ -180,7 +180,30 @@ def controlled(address: str) -> list[Any]:
     return told
 
 
-CONVERSATIONS = {talk.__name__: talk for talk in (unary, stream, many_at_once, lstm, described, controlled)}
+def generation(address: str) -> dict[str, Any]:
+    """Let a model of characters write after a prompt of text."""
+    answers: queue.Queue[Any] = queue.Queue()
+    x = triton.InferInput("x", [1, 4], "BYTES")
+    x.set_data_from_numpy(np.array([[character.encode() for character in "cafe"]], object))
+    with triton.InferenceServerClient(address) as client:
+        client.start_stream(lambda result, error: answers.put((result, error)))
+        how = {"recur_max_steps": 6, "recur_seed": 2}
+        client.async_stream_infer("characters", [x], sequence_id=9, sequence_start=True, parameters=how)
+        came = []
+        while not came or not came[-1].get_response().parameters["triton_final_response"].bool_param:
+            result, error = answers.get(timeout=SECONDS)
+            assert error is None, error
+            came.append(result)
+        client.stop_stream()
+    parameters = [result.get_response().parameters for result in came]
+    return {
+        "text": b"".join(result.as_numpy("y").item() for result in came).decode(),
+        "final": [one["triton_final_response"].bool_param for one in parameters],
+        "reason": parameters[-1]["recur_finish_reason"].string_param,
+    }
+
+
+CONVERSATIONS = {talk.__name__: talk for talk in (unary, stream, many_at_once, lstm, described, controlled, generation)}
 
 if __name__ == "__main__":
     json.dump(CONVERSATIONS[sys.argv[1]](sys.argv[2]), sys.stdout)

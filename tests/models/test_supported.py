@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -7,11 +9,20 @@ from models.supported import refuse_unsupported
 from tests import zoo, zoo_foreign, zoo_roles
 
 SUM = zoo.running_sum(2, [0.5, -3.0])
+[X] = SUM.inputs
 
 
 UNSUPPORTED = [
     ({"kind": "sequence"}, "kind 'sequence'"),
-    ({"decode": Decode("y", "x", "identity")}, "decode"),
+    ({"decode": Decode("y", "x", "categorical")}, "decode.output 'y', fed back as 'x' by 'categorical',"),
+    ({"decode": Decode("y", "x", "argmax")}, "decode.output 'y'"),
+    ({"decode": Decode("y", "state.sum", "identity")}, "decode.output 'y', fed back as 'state.sum'"),
+    (
+        {"decode": Decode("y", "x", "identity"), "inputs": (X, TensorSpec("mark", "FP32", ("time",)))},
+        "decode.input 'x' beside the input 'mark'",
+    ),
+    ({"decode": Decode("y", "x", "identity"), "outputs": (TensorSpec("y", "FP64", X.shape),)}, "decode.output 'y'"),
+    ({"decode": Decode("y", "x", "identity"), "outputs": (TensorSpec("y", "FP32", (2,)),)}, "decode.output 'y'"),
     ({"inputs": (TensorSpec("x", "FP32", (2, "time")),)}, "inputs[0].shape with a free axis"),
     ({"inputs": (TensorSpec("x", "FP32", ("time", "width")),)}, "inputs[0].shape with"),
     ({"outputs": (TensorSpec("y", "FP32", ("time", "time")),)}, "outputs[0].shape with a free axis"),
@@ -38,6 +49,9 @@ def test_what_is_not_served_is_refused_by_the_fields_name(overrides, field):
         zoo_roles.leaky(),
         zoo_roles.annotations(),
         zoo_roles.memory(),
+        zoo_roles.characters(),
+        replace(SUM, decode=Decode("y", "x", "identity")),
+        replace(SUM, decode=Decode("y", "x", "bernoulli")),
     ],
 )
 def test_what_is_served_is_not_refused(model):

@@ -23,6 +23,7 @@ BAD_TEXTS = {
     "--max-queue-seconds": ["-0.5", "inf"],
     "--idle-seconds": ["0", "-1", "inf", "nan", "soon", ""],
     "--ended-retention-seconds": ["-1"],
+    "--max-generated-steps": ["0", "many"],
     "--versions": ["newest", "0", "1,", "", "-1"],
     "--max-total-sequences": ["-1", "x"],
     "--max-total-state-bytes": ["x"],

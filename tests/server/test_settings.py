@@ -32,6 +32,7 @@ GOOD = {
     "--max-queue-seconds": ("1.5", 1.5),
     "--idle-seconds": ("0.5", 0.5),
     "--ended-retention-seconds": ("0", 0.0),
+    "--max-generated-steps": ("7", 7),
     "--versions": ("2,10", (2, 10)),
     "--max-total-sequences": ("5", 5),
     "--max-total-state-bytes": ("2GiB", 2**31),
@@ -75,6 +76,7 @@ def test_the_defaults():
         max_queue_seconds=0.0,
         idle_seconds=600.0,
         ended_retention_seconds=60.0,
+        max_generated_steps=4096,
     )
     assert settings.totals == Totals(max_total_sequences=0, max_total_state_bytes=0, max_total_queue=0)
     assert (settings.command, settings.control, settings.load) == ("serve", "poll", ())

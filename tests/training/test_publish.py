@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from models.loading import load_checked
+from models.manifest import Decode
 from models.repository import Repository
 from training.data.text import load_text
 from training.errors import RunInvalid
@@ -34,7 +35,8 @@ def test_the_manifest_says_what_the_model_is(finished):
         ("state.c", "next_state.c", (12,)),
     ]
     assert manifest.files.keys() == {"model.onnx", "golden.npz", "vocabulary.txt", "learning_curve.png"}
-    assert (manifest.lengths, manifest.decode, manifest.vocabulary) == ("lengths", None, "vocabulary.txt")
+    assert (manifest.lengths, manifest.vocabulary) == ("lengths", "vocabulary.txt")
+    assert manifest.decode == Decode("y", "x", "categorical")
     assert manifest.golden_source == "torch"
 
 

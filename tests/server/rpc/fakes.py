@@ -28,10 +28,11 @@ class FakeInbox:
         self.clients: list = []
         self.left: list = []
         self.watches: list = []
+        self.answers: list = []
         self.refusal: Exception | None = None
         self.took, self.dropped = asyncio.Event(), asyncio.Event()
 
-    def take(self, data, reply, *, client=0, watch=None):
+    def take(self, data, reply, *, client=0, watch=None, answers=None):
         try:
             request = pb.ModelInferRequest.FromString(data)
         except DecodeError:
@@ -41,6 +42,7 @@ class FakeInbox:
         self.replies.append(reply)
         self.clients.append(client)
         self.watches.append(watch)
+        self.answers.append(answers)
         if isinstance(self.refusal, RecurError):
             reply(request.id, self.refusal)
             return ()

@@ -8,7 +8,7 @@ from server.pb import grpc_service_pb2 as pb
 from tests.server.codec.requests import add_tensor, bytes_tensor
 from tests.server.fakes import ADDER
 
-FIELDS = {bool: "bool_param", int: "int64_param", str: "string_param"}
+FIELDS = {bool: "bool_param", int: "int64_param", float: "double_param", str: "string_param"}
 
 
 def one(*rows, id_="", model=ADDER.name, version="", lengths=None, outputs=(), **parameters):

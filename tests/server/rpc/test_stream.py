@@ -140,6 +140,29 @@ async def test_a_slow_reader_bounds_what_is_read(monkeypatch):
     assert [answer.infer_response.id for answer in context.written] == [str(number) for number in range(10)]
 
 
+async def test_who_answers_a_request_many_times_is_told_to_wait_until_the_client_has_read(monkeypatch):
+    monkeypatch.setattr(stream, "UNREAD", 3)
+    inbox, context = FakeInbox(), FakeContext([request("a")])
+    context.wants.clear()
+    served = serve(inbox, context)
+    await settle()
+    [answers] = inbox.answers
+    partial = pb.ModelInferResponse(id="a").SerializeToString()
+    assert [answers.send(partial) for _ in range(3)] == [True, True, False]
+    resumed = []
+    answers.hold(lambda: resumed.append(len(context.written)))
+    await settle()
+    assert resumed == []
+    context.wants.set()
+    await settle()
+    assert resumed == [3]
+    inbox.answer(0)
+    context.end()
+    await finish(served)
+    assert [answer.infer_response.id for answer in context.written] == ["a"] * 4
+    assert not answers.open
+
+
 async def test_a_client_that_has_gone_cancels_what_it_left_in_the_queue():
     inbox, context = FakeInbox(), FakeContext([request(number) for number in range(3)])
     served = serve(inbox, context)

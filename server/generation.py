@@ -1,0 +1,89 @@
+"""Draws what a model is fed next from what it answered: one step of generation, the same for the same seed."""
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Decode
+from server.types import Array
+
+Probabilities = NDArray[np.float64]
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """How to generate.
+
+    Attributes:
+        max_steps: answers at most.
+        temperature: what logits are divided by; 0 takes the most probable.
+        top_k: draw among so many of the most probable; 0 for all.
+        top_p: draw among the fewest of the most probable that together have this probability.
+        seed: None where the client leaves it to the server.
+    """
+
+    max_steps: int
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+class Drawn(NamedTuple):
+    """What one step gave.
+
+    Attributes:
+        value: what is fed back, `[…]` as one step of the decoded input.
+        log_prob: its natural logarithm of probability as the model has it, whatever the sampling.
+        ends: whether it is the symbol that ends a sequence.
+    """
+
+    value: Array
+    log_prob: float
+    ends: bool
+
+
+def draw(decode: Decode, answer: Array, how: Sampling, seed: int, number: int) -> Drawn:
+    """Draw from one step's answer.
+
+    Args:
+        decode: what kind of answer it is.
+        answer: logits `[symbols]` for `categorical` and `argmax`, logits `[…]` for `bernoulli`, the value itself for
+            `identity`.
+        how: temperature, top_k and top_p; for symbols alone.
+        seed: of the whole generation; the draw depends on it, `number` and `answer`, and on nothing that ran beside.
+        number: of the step, from 0.
+    """
+    if decode.sampling == "identity":
+        return Drawn(answer, 0.0, ends=False)
+    logits = answer.astype(np.float64)
+    if decode.sampling == "bernoulli":
+        units = _uniform(seed, number, logits.size).reshape(logits.shape) < _sigmoid(logits / (how.temperature or 1.0))
+        return Drawn(units, float(-np.logaddexp(0.0, np.where(units, -logits, logits)).sum()), ends=False)
+    log_probs = logits - np.logaddexp.reduce(logits)
+    greedy = decode.sampling == "argmax" or how.temperature == 0
+    symbol = int(logits.argmax()) if greedy else _symbol(logits, how, _uniform(seed, number, 1).item())
+    return Drawn(np.array(symbol), float(log_probs[symbol]), ends=symbol == decode.end)
+
+
+def _symbol(logits: Probabilities, how: Sampling, uniform: float) -> int:
+    """Draw one of the most probable symbols."""
+    scaled = (logits - logits.max()) / how.temperature
+    weights = np.exp(scaled)
+    order = np.argsort(-weights, kind="stable")[: how.top_k or None]
+    sums = (weights[order] / weights[order].sum()).cumsum()
+    if how.top_p < 1.0:
+        order = order[: int(np.searchsorted(sums, how.top_p)) + 1]
+        sums = sums[: len(order)]
+    place = np.searchsorted(sums, uniform * sums[-1], side="right")
+    return int(order[min(int(place), len(order) - 1)])
+
+
+def _uniform(seed: int, number: int, count: int) -> Probabilities:
+    """Numbers from 0 to 1 that belong to one step of one generation, whichever steps were drawn before."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, number], np.uint64))).random(count)
+
+
+def _sigmoid(logits: Probabilities) -> Probabilities:
+    return np.exp(-np.logaddexp(0.0, -logits))

@@ -1,0 +1,237 @@
+import asyncio
+import time
+
+import pytest
+
+from models.manifest import Decode
+from server.errors import InvalidRequest, RecurError
+from server.pb import grpc_service_pb2 as pb
+from server.rpc.inbox import Inbox
+from tests.server.fakes import PATIENCE_SECONDS, REFUSED, SCOPE, Server, result
+from tests.server.rpc.requests import columns, many, one
+
+
+class Reader:
+    """A client of a stream: keeps what is sent, and may read slowly or go away."""
+
+    def __init__(self) -> None:
+        self.open, self.reads = True, True
+        self.sent: list[pb.ModelInferResponse] = []
+        self.holding = asyncio.Event()
+        self.resume = None
+        self.leaves_after = 0
+
+    def send(self, answer):
+        self.sent.append(pb.ModelInferResponse.FromString(answer))
+        if len(self.sent) == self.leaves_after:
+            self.open = False
+        return self.reads
+
+    def hold(self, resume):
+        self.resume = resume
+        self.holding.set()
+
+    async def held(self):
+        """Wait until a generation waits for this client."""
+        await asyncio.wait_for(self.holding.wait(), PATIENCE_SECONDS)
+        self.holding.clear()
+
+
+class Served:
+    """An inbox over adders that feed back what they answer: each generated step doubles the sum."""
+
+    def __init__(self, **limits) -> None:
+        self.server = Server(**limits)
+        self.server.clock.now = time.monotonic()
+        self.runner = self.server.publish(decode=Decode("y", "x", "identity"))
+        self.inbox = Inbox(self.server.sessions, self.server.metrics, self.server.limits)
+        self.reader = Reader()
+
+    def send(self, request, *, reader=None):
+        future = asyncio.get_running_loop().create_future()
+
+        def reply(request_id, answer):
+            assert not future.done(), "answered twice"
+            assert request_id == request.id
+            future.set_result(answer if isinstance(answer, RecurError) else pb.ModelInferResponse.FromString(answer))
+
+        self.chunks = self.inbox.take(request.SerializeToString(), reply, answers=reader or self.reader)
+        return future
+
+    async def ask(self, request, **options):
+        return await result(self.send(request, **options))
+
+    async def generated(self, request, **options):
+        """The values of all answers of one generation, and its last answer."""
+        reader = options.setdefault("reader", Reader())
+        last = await self.ask(request, **options)
+        assert isinstance(last, pb.ModelInferResponse), last
+        return [columns(answer)["y"].item() for answer in (*reader.sent, last)], last
+
+
+@pytest.fixture
+async def served():
+    served = Served()
+    async with served.server.running():
+        yield served
+
+
+def write(values=(1,), *, steps=3, sequence="s", start=True, **parameters):
+    return one(values, id_="g", sequence_id=sequence, sequence_start=start, recur_max_steps=steps, **parameters)
+
+
+def told(answer):
+    return answer.parameters["recur_step"].int64_param, answer.parameters["recur_finish_reason"].string_param
+
+
+async def test_every_step_is_answered_and_fed_back_and_the_last_tells_why(served):
+    values, last = await served.generated(write([1, 2]), reader=served.reader)
+    assert values == [103, 206, 412]
+    assert [told(answer) for answer in served.reader.sent] == [(2, ""), (3, "")]
+    assert told(last) == (4, "length")
+    assert [answer.id for answer in (*served.reader.sent, last)] == ["g"] * 3
+    assert [answer.parameters["triton_final_response"].bool_param for answer in served.reader.sent] == [False, False]
+    assert last.parameters["triton_final_response"].bool_param
+    assert columns(last)["log_prob"].tolist() == [[0.0]]
+
+
+async def test_a_sequence_goes_on_after_it_with_the_last_value_as_its_next_input(served):
+    values, _ = await served.generated(write(steps=2))
+    assert values == [101, 202]
+    answer = await served.ask(one([202], sequence_id="s"))
+    assert (columns(answer)["y"].item(), answer.parameters["recur_step"].int64_param) == (404, 3)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+async def test_a_generation_that_comes_again_is_answered_with_its_last_answer_alone(served, steps):
+    request = write([1, 2], steps=steps, recur_step=0, recur_incarnation="a")
+    values, last = await served.generated(request)
+    again, replayed = await served.generated(request)
+    assert (again, told(replayed)) == (values[-1:], told(last))
+    assert replayed.parameters["recur_replayed"].bool_param
+    assert await served.generated(write([values[-1]], start=False, recur_step=1 + steps, steps=1))
+
+
+async def test_another_number_of_steps_is_another_request(served):
+    await served.generated(write(recur_step=0))
+    error = await served.ask(write(steps=4, recur_step=0))
+    assert (error.reason, error.position) == ("STEP_CONFLICT", 3)
+
+
+async def test_who_comes_again_while_it_generates_hears_how_it_ended(served):
+    request = write(steps=4, recur_step=0)
+    first, second = served.send(request), served.send(request, reader=(other := Reader()))
+    last = await result(first)
+    assert columns(await result(second))["y"].item() == columns(last)["y"].item()
+    assert other.sent == []
+
+
+async def test_a_client_that_goes_stops_it_within_a_step_and_learns_where_when_it_comes_again(served):
+    served.reader.leaves_after = 2
+    request = write(steps=100, recur_step=0)
+    last = await served.ask(request)
+    assert (columns(last)["y"].item(), told(last)) == (404, (3, "cancelled"))
+    assert len(served.runner.rows) == 3
+    again, replayed = await served.generated(request)
+    assert (again, told(replayed)) == ([404], (3, "cancelled"))
+    assert columns(await served.ask(one([404], sequence_id="s", recur_step=3)))["y"].item() == 808
+
+
+async def test_a_client_that_reads_slowly_is_not_generated_for_until_it_has_read(served):
+    served.reader.reads = False
+    last = served.send(write(steps=3))
+    behind = served.send(one([0], sequence_id="s"))
+    await served.reader.held()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (len(served.reader.sent), last.done(), behind.done()) == (1, False, False)
+    other = await served.ask(one([1], sequence_id="other", sequence_start=True))
+    assert columns(other)["y"].item() == 101, "others are not held"
+    served.reader.resume()
+    await served.reader.held()
+    served.reader.resume()
+    assert told(await result(last)) == (3, "length")
+    assert columns(await result(behind))["y"].item() == 404
+
+
+async def test_one_that_is_held_and_dropped_lets_its_sequence_go_on(served):
+    served.reader.reads = False
+    served.send(write(steps=3))
+    await served.reader.held()
+    served.inbox.cancel(served.chunks)
+    answer = await served.ask(one([5], sequence_id="s"))
+    assert (columns(answer)["y"].item(), answer.parameters["recur_step"].int64_param) == (106, 2)
+    served.reader.resume()
+    assert len(served.server.scheduler) == 0
+
+
+async def test_the_end_comes_after_the_last_step_and_the_last_answer_is_kept_for_a_retry(served):
+    request = write(steps=2, sequence_end=True, recur_step=0)
+    values, last = await served.generated(request)
+    assert not served.server.sessions.live(served.server.sessions._rosters.items()[0][0])
+    again, replayed = await served.generated(request)
+    assert (again, told(replayed)) == (values[-1:], told(last))
+    assert (await served.ask(one([1], sequence_id="s"))).reason == "SEQUENCE_GONE"
+
+
+async def test_what_one_request_may_generate_is_bounded(served):
+    bounded = Served(max_generated_steps=2)
+    async with bounded.server.running():
+        values, last = await bounded.generated(write(steps=5))
+    assert (len(values), told(last)) == (2, (2, "limit"))
+
+
+async def test_a_step_that_fails_ends_it_and_leaves_the_sequence_where_it_was(served):
+    # The sum is fed back: it comes to a value that the graph refuses.
+    await served.ask(one([REFUSED / 2 - 100], sequence_id="s", sequence_start=True))
+    error = await served.ask(write([REFUSED / 2], start=False, steps=5))
+    assert error.reason == "MODEL_REFUSED"
+    assert (await served.ask(one([2], sequence_id="s"))).parameters["recur_step"].int64_param == 3
+
+
+async def test_generations_run_in_batches_beside_each_other(served):
+    sent = [served.send(write([number], sequence=number, steps=4), reader=Reader()) for number in (1, 2, 3)]
+    lasts = [columns(await result(last))["y"].item() for last in sent]
+    assert lasts == [(100 + number) * 8 for number in (1, 2, 3)]
+    assert served.runner.rows == [3] * 4
+
+
+REFUSALS = {
+    "without a sequence": one([1], recur_max_steps=2),
+    "a question": one([1], sequence_id="s", recur_max_steps=2, recur_peek=True),
+    "many sequences": many([1, 2], [[1], [1]], parameters={"recur_max_steps": 2}),
+    "no steps": write(steps=0),
+    "a temperature where nothing is drawn": write(recur_temperature=0.5),
+    "top_k alone": one([1], sequence_id="s", recur_top_k=2),
+    "a temperature below 0": write(recur_temperature=-0.1),
+    "a temperature that is no number": write(recur_temperature="hot"),
+    "top_p of 0": write(recur_top_p=0.0),
+    "top_p above 1": write(recur_top_p=1.5),
+    "top_k of 0": write(recur_top_k=0),
+    "a seed below 0": write(recur_seed=-1),
+    "beams": write(recur_beam_width=4),
+}
+
+
+@pytest.mark.parametrize("request_", REFUSALS.values(), ids=REFUSALS.keys())
+async def test_what_cannot_be_generated_is_refused_and_begins_nothing(served, request_):
+    assert isinstance(await served.ask(request_), InvalidRequest)
+    assert len(served.server.sessions) == 0
+
+
+async def test_a_model_that_feeds_nothing_back_and_a_call_of_one_answer_do_not_generate():
+    plain = Served()
+    plain.server.publish()
+    async with plain.server.running():
+        error = await plain.ask(write())
+        assert error.sentence == "model 'adder' does not generate: its manifest has no decode"
+    served, answers = Served(), []
+    served.inbox.take(write().SerializeToString(), lambda _, answer: answers.append(answer))
+    assert "send the request on a stream" in answers[0].sentence
+
+
+async def test_the_sequence_of_a_generation_under_way_is_busy(served):
+    served.reader.reads = False
+    served.send(write(steps=3))
+    await served.reader.held()
+    assert served.server.engine.holds(SCOPE, "s")
