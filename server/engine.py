@@ -174,6 +174,7 @@ class Engine:
                 turn.fail(row, StateFull("the sequence's state would grow past the bytes that this model may hold"))
         self._metrics.of(model.key).ran(
             rows=len(rows),
+            most=self._scheduler.limits(model.key.name).max_batch,
             time_=max(1, batch.time),
             steps=len(rows) if batch.time == 1 else int(batch.lengths.sum()),
             seconds=result.seconds,

@@ -18,6 +18,7 @@ SECONDS = (
     1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 7.5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 200e-3, 500e-3, 1.0, 2.0, 5.0, 10.0,
 )  # fmt: skip
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+FILLS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 STAGES = ("decode", "queue", "gather", "compute", "scatter", "encode")
 MODEL = ("model", "version")
@@ -46,6 +47,9 @@ class Metrics:
         self._rows = Histogram("recur_batch_rows", "Rows of a batch", MODEL, buckets=ROWS, registry=registry)
         self._padding = Histogram(
             "recur_padding_ratio", "Share of a batch's steps that is padding", (), buckets=SHARES, registry=registry
+        )
+        self._fill = Histogram(
+            "recur_batch_fill_ratio", "Rows of a batch over the most it may have", (), buckets=FILLS, registry=registry
         )
         self._rejections = Counter(
             "recur_rejections", "Requests refused for want of room", ("reason",), registry=registry
@@ -136,6 +140,7 @@ class Metrics:
             replays=self._replays,
             conflicts=self._conflicts,
             padding=self._padding.labels(),
+            fill=self._fill.labels(),
             rows=self._rows.labels(*labels),
             stages={stage: self._stages.labels(*labels, stage) for stage in STAGES},
         )
@@ -155,6 +160,7 @@ class ModelMetrics:
         replays: Counter,
         conflicts: Counter,
         padding: Series,
+        fill: Series,
         rows: Series,
         stages: Mapping[str, Series],
     ) -> None:
@@ -167,6 +173,7 @@ class ModelMetrics:
         self._replays = replays
         self._conflicts = conflicts
         self._padding = padding
+        self._fill = fill
         self._rows = rows
         self._stages = stages
 
@@ -211,9 +218,10 @@ class ModelMetrics:
             if error.code in CONFLICTS:
                 self._conflicts.labels(error.reason).inc()
 
-    def ran(self, *, rows: int, time_: int, steps: int, seconds: Mapping[str, float]) -> None:
-        """Count a batch of `rows` by `time_`, of which `steps` were asked for."""
+    def ran(self, *, rows: int, most: int, time_: int, steps: int, seconds: Mapping[str, float]) -> None:
+        """Count a batch of `rows`, of `most` that it may have, by `time_`, of which `steps` were asked for."""
         self._padding.observe(1 - steps / (rows * time_))
+        self._fill.observe(rows / most)
         self.last_batch = time.time()
         self._rows.observe(rows)
         self._steps.inc(steps)

@@ -83,10 +83,13 @@ class Scheduler:
     Args:
         limits: those of a model, by its name.
         max_queue: requests that may wait, of all models; 0 for any number.
+
+    Attributes:
+        limits: those of a model, by its name.
     """
 
     def __init__(self, limits: Callable[[str], Limits], *, max_queue: int = 0) -> None:
-        self._limits = limits
+        self.limits = limits
         self._max_queue = max_queue
         self._lines: dict[Scope, Lines] = {}
         self._lanes: dict[ModelKey, dict[LaneKey, Lane]] = {}
@@ -182,7 +185,7 @@ class Scheduler:
 
     def _check_room(self, chunk: Chunk) -> None:
         name = chunk.model.name
-        limits = self._limits(name)
+        limits = self.limits(name)
         if self._waiting[name] >= limits.max_queue or 0 < self._max_queue <= len(self):
             raise QueueFull(f"{self._waiting[name]} requests for model '{name}' wait already; try again later")
         if limits.max_queue_seconds and (oldest := self.oldest(name)) is not None:
@@ -280,7 +283,7 @@ class Scheduler:
 
     def _first(self, model: ModelKey, now: float, schedule: Schedule) -> LaneKey | None:
         """The lane whose first chunk is due first, of those that are full or have waited to fill."""
-        lanes, limits = self._lanes.get(model, {}), self._limits(model.name)
+        lanes, limits = self._lanes.get(model, {}), self.limits(model.name)
         if limits.queue_delay_seconds:
             ripe = {key: _ripe(lane, limits) for key, lane in lanes.items()}
             schedule.again = min([schedule.again, *(moment for moment in ripe.values() if moment > now)])
@@ -289,7 +292,7 @@ class Scheduler:
 
     def _take(self, model: ModelKey, key: LaneKey, now: float, schedule: Schedule) -> None:
         """Fill the batch from one lane; chunks that are no longer wanted leave, and their sequences go on."""
-        lanes, limits = self._lanes[model], self._limits(model.name)
+        lanes, limits = self._lanes[model], self.limits(model.name)
         lane, rows, longest = lanes[key], 0, 1
         while lane:
             chunk = lane[0][2]

@@ -1,5 +1,6 @@
 """Sequences that share a server answer bit for bit as each alone, whatever the chunks, the order and the company."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -10,11 +11,12 @@ import pytest
 
 from demo.serving import Serving, serving
 from models.loading import CheckedModel, load_checked
-from models.repository import Repository
+from models.repository import DEFAULT, Repository
 from models.tensors import NUMPY, fixed_shape
 from server.pb import grpc_service_pb2 as pb
 from server.pb import grpc_service_pb2_grpc as stubs
 from tests import zoo, zoo_roles
+from tests.training.conftest import finish
 from tests.wire import ask, ask_many, output, tensor
 
 pytestmark = pytest.mark.e2e
@@ -41,6 +43,7 @@ MODELS: dict[str, tuple[zoo.ZooModel, Callable[[np.random.Generator, Sequence[in
     "lstm": (zoo.lstm(), floats),
     # The manifest lists the states in another order than the graph gives them.
     "lstm_reversed": (replace(zoo.lstm(), states=zoo.lstm().states[::-1]), floats),
+    "gru": (zoo.gru(), floats),
     "elman": (zoo.elman(), floats),
     "running_sum": (zoo.running_sum(3, [0.5, -1.0, 2.0]), floats),
     "ledger": (zoo.ledger(), symbols),
@@ -50,7 +53,17 @@ MODELS: dict[str, tuple[zoo.ZooModel, Callable[[np.random.Generator, Sequence[in
     "memory": (zoo_roles.memory(), floats),
     # A start graph, and a state of another size for every sequence.
     "annotations": (zoo_roles.annotations(), floats),
+    "characters": (zoo_roles.characters(), indices),
 }
+# A model that training made here, and those that it has made before and that promise it.
+TRAINED = "small"
+BUILT = sorted(
+    {
+        place.name
+        for place in Repository(DEFAULT).list()
+        if Repository(DEFAULT).read_manifest(place).measured.batch_invariant
+    }
+)
 SOURCE, SOURCE_FEATURES = "source", 5
 
 
@@ -73,6 +86,12 @@ class Told:
 def loaded(tmp_path_factory) -> tuple[Repository, dict[str, CheckedModel]]:
     repository = Repository(tmp_path_factory.mktemp("invariant"))
     places = {name: zoo.publish(repository, name, model) for name, (model, _) in MODELS.items()}
+    text = tmp_path_factory.mktemp("text") / "words.txt"
+    text.write_text("a cell keeps what it reads, and a gate lets it go. " * 60)
+    made = finish(tmp_path_factory.mktemp("trained"), text, training__updates=20)
+    for source in (made.repository.find(TRAINED), *(Repository(DEFAULT).find(name) for name in BUILT)):
+        shutil.copytree(source.folder, repository.root / source.name / str(source.version))
+        places[source.name] = repository.find(source.name)
     return repository, {name: load_checked(repository, place) for name, place in places.items()}
 
 
@@ -82,16 +101,23 @@ def server(loaded) -> Iterator[Serving]:
         yield running
 
 
-def tell(random: np.random.Generator, name: str, count: int) -> list[Told]:
+def drawn(random: np.random.Generator, name: str, model: CheckedModel, shape: Sequence[int]) -> np.ndarray:
+    """Draw inputs of a shape: of a trained model any of its symbols."""
+    if name in MODELS:
+        return MODELS[name][1](random, shape)
+    assert model.vocabulary is not None
+    return random.integers(0, len(model.vocabulary.splitlines()), shape)
+
+
+def tell(random: np.random.Generator, name: str, model: CheckedModel, count: int) -> list[Told]:
     """Make sequences and cut each into chunks."""
-    model, draw = MODELS[name]
-    shape = fixed_shape(model.inputs[0].shape[1:])
+    shape = fixed_shape(model.manifest.inputs[0].shape[1:])
     told = []
     for number in range(1, count + 1):
         time = int(random.integers(1, MOST_STEPS + 1))
         cuts = np.minimum(np.cumsum(random.integers(1, LONGEST_CHUNK + 1, time)), time)
-        source = floats(random, (int(random.integers(1, 8)), SOURCE_FEATURES)) if "start" in model.roles else None
-        told.append(Told(number, draw(random, (time, *shape)), sorted(set(cuts.tolist())), source))
+        source = floats(random, (int(random.integers(1, 8)), SOURCE_FEATURES)) if model.runner.start_inputs else None
+        told.append(Told(number, drawn(random, name, model, (time, *shape)), sorted(set(cuts.tolist())), source))
     return told
 
 
@@ -122,7 +148,7 @@ def mixed(random: np.random.Generator, told: Sequence[Told]) -> list[list[Part]]
     return requests
 
 
-def request(random: np.random.Generator, name: str, parts: Sequence[Part]) -> pb.ModelInferRequest:
+def request(random: np.random.Generator, name: str, model: CheckedModel, parts: Sequence[Part]) -> pb.ModelInferRequest:
     """Write one request; the padding of rows together is what must never be read."""
     if len(parts) == 1:
         [(one, first, stop)] = parts
@@ -131,8 +157,8 @@ def request(random: np.random.Generator, name: str, parts: Sequence[Part]) -> pb
             tensor(message, SOURCE, one.source[None])
         return message
     lengths = np.array([stop - first for _, first, stop in parts])
-    model, draw = MODELS[name]
-    together = draw(random, (len(parts), int(lengths.max()), *fixed_shape(model.inputs[0].shape[1:])))
+    shape = fixed_shape(model.manifest.inputs[0].shape[1:])
+    together = drawn(random, name, model, (len(parts), int(lengths.max()), *shape))
     for row, (one, first, stop) in enumerate(parts):
         together[row, : stop - first] = one.xs[first:stop]
     starts = np.array([first == 0 for _, first, _ in parts])
@@ -141,14 +167,14 @@ def request(random: np.random.Generator, name: str, parts: Sequence[Part]) -> pb
     return ask_many(ids, together, model=name, lengths=lengths, sequence_start=starts, sequence_end=ends)
 
 
-def talk(server: Serving, random: np.random.Generator, name: str, told: Sequence[Told]) -> None:
+def talk(server: Serving, random: np.random.Generator, name: str, model: CheckedModel, told: Sequence[Told]) -> None:
     """Send all requests of one stream without waiting."""
     by_name: dict[str, list[Part]] = {}
 
     def requests() -> Iterator[pb.ModelInferRequest]:
         for number, parts in enumerate(mixed(random, told)):
             by_name[str(number)] = parts
-            message = request(random, name, parts)
+            message = request(random, name, model, parts)
             message.id = str(number)
             yield message
 
@@ -163,16 +189,15 @@ def talk(server: Serving, random: np.random.Generator, name: str, told: Sequence
                 one.answers[first] = output(answer)[row, : stop - first]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, TRAINED, *BUILT])
 def test_sequences_together_answer_as_each_alone(name, server, loaded, seed):
-    random = np.random.default_rng(seed)
-    told = tell(random, name, SEQUENCES // len(MODELS))
+    random, model = np.random.default_rng(seed), loaded[1][name]
+    told = tell(random, name, model, SEQUENCES // len(MODELS))
     streams = [(random.spawn(1)[0], told[first::STREAMS]) for first in range(STREAMS)]
     with ThreadPoolExecutor(STREAMS) as threads:
-        for done in [threads.submit(talk, server, own, name, part) for own, part in streams]:
+        for done in [threads.submit(talk, server, own, name, model, part) for own, part in streams]:
             done.result()
-    spec = MODELS[name][0].outputs[0]
     for one in told:
-        expected = alone(loaded[1][name], one)
-        assert expected.dtype == NUMPY[spec.dtype]
+        expected = alone(model, one)
+        assert expected.dtype == NUMPY[model.manifest.outputs[0].dtype]
         np.testing.assert_array_equal(np.concatenate([one.answers[first] for first, _ in one.chunks()]), expected)

@@ -45,9 +45,10 @@ def test_answers_are_counted_by_code_and_timed(metrics):
 
 
 def test_a_batch_is_counted_by_rows_and_steps_and_its_stages(metrics):
-    metrics.of(KEY).ran(rows=3, time_=5, steps=12, seconds={"gather": 0.1, "compute": 0.2, "scatter": 0.3})
+    metrics.of(KEY).ran(rows=3, most=12, time_=5, steps=12, seconds={"gather": 0.1, "compute": 0.2, "scatter": 0.3})
     assert value(metrics, "recur_steps_total", **OWN) == 12
     assert value(metrics, "recur_padding_ratio_sum") == pytest.approx(0.2)
+    assert value(metrics, "recur_batch_fill_ratio_sum") == pytest.approx(0.25)
     assert value(metrics, "recur_batch_rows_sum", **OWN) == 3
     assert value(metrics, "recur_batch_rows_bucket", **OWN, le="2.0") == 0
     assert value(metrics, "recur_batch_rows_bucket", **OWN, le="4.0") == 1
@@ -130,7 +131,7 @@ def test_nothing_is_left_of_versions_that_came_and_went():
         metrics.served(key, {"sequences": lambda: 4})
         metrics.of(key).answered("OK", 0.1)
         metrics.of(key).answered("NOT_FOUND", 0.1)
-        metrics.of(key).ran(rows=2, time_=1, steps=2, seconds={"compute": 0.1})
+        metrics.of(key).ran(rows=2, most=4, time_=1, steps=2, seconds={"compute": 0.1})
         metrics.expired(key)
         metrics.unloaded(key)
         metrics.unloaded(key)
