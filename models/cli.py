@@ -87,7 +87,9 @@ def _show(options: argparse.Namespace, repository: Repository) -> int:
     lines += [_tensor("output", tensor.name, tensor.dtype, tensor.shape) for tensor in manifest.outputs]
     lines += [_tensor("state", state.input, state.dtype, state.shape) for state in manifest.states]
     lines += [f"  state bytes: {size} a sequence, {GIB // max(size, 1):,} sequences per GiB"]
-    lines += [f"  measured: {_pairs(manifest.measured)}", f"  provenance: {_pairs(manifest.provenance)}"]
+    lines += [f"  measured: {_pairs(manifest.measured)}"]
+    lines += [f"  quantized: {_pairs(manifest.quantized)}"] if manifest.quantized else []
+    lines += [f"  provenance: {_pairs(manifest.provenance)}"]
     sys.stdout.write("\n".join(lines) + "\n")
     return OK
 

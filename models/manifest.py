@@ -94,6 +94,20 @@ class Measured(_Part, frozen=True):
     batch_invariant: bool = False
 
 
+class Quantized(_Part, frozen=True):
+    """The model that this one is a smaller copy of, its main graph's digest, and what the weights became."""
+
+    of: str
+    graph: str
+    to: Literal["int8"]
+
+    def __post_init__(self) -> None:
+        """Check that it names a model and a file's content."""
+        check_name(self.of)
+        if not _DIGEST.fullmatch(self.graph):
+            raise ValueError(f"graph '{self.graph}' must be 'sha256:' and 64 hexadecimal digits")
+
+
 class Provenance(_Part, frozen=True):
     """Where the model comes from."""
 
@@ -125,6 +139,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     golden_source: Literal["torch", "onnxruntime"]
     tolerance: float
     measured: Measured = Measured()
+    quantized: Quantized | None = None
     provenance: Provenance = Provenance()
 
     def __post_init__(self) -> None:

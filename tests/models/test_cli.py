@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from models.cli import main
-from models.manifest import FILE, GOLDEN, Measured, Provenance
+from models.manifest import FILE, GOLDEN, Measured, Provenance, Quantized
+from models.repository import digest_of
 from tests import zoo
 from tests.conftest import ROOT
 
@@ -76,6 +77,12 @@ lstm 1: lstm, kind step
 """,
         "",
     )
+
+
+def test_show_says_what_a_quantized_model_was_made_of(models, repository):
+    graph = digest_of(b"float")
+    zoo.publish(repository, "small", zoo.lstm(), quantized=Quantized(of="large", graph=graph, to="int8"))
+    assert f"\n  quantized: of large, graph {graph}, to int8\n" in models("show", "small")[1]
 
 
 def test_a_model_without_state_is_shown_too(models, repository):

@@ -17,6 +17,7 @@ from models.manifest import (
     Manifest,
     Measured,
     Provenance,
+    Quantized,
     StateSpec,
     TensorSpec,
 )
@@ -40,6 +41,7 @@ EXAMPLE = json.loads(
  "golden_source": "torch", "tolerance": 1e-5,
  "measured": {"metric": "bits_per_character", "value": 1.98, "published": null, "citation": null,
               "parity_error": 2e-7, "batch_invariant": true},
+ "quantized": {"of": "charlm-float", "graph": "DIGEST", "to": "int8"},
  "provenance": {"recipe": "charlm", "seed": 0, "data": "DIGEST", "data_licence": "public domain",
                 "libraries": {"torch": "2.13.0"}}}
 """.replace("DIGEST", DIGEST)
@@ -67,6 +69,9 @@ REQUIRED = [
     ("decode", "output"),
     ("decode", "input"),
     ("decode", "sampling"),
+    ("quantized", "of"),
+    ("quantized", "graph"),
+    ("quantized", "to"),
     ("golden_source",),
     ("tolerance",),
 ]
@@ -116,6 +121,9 @@ WRONG = [
     (("decode", "input"), "z", "decode names a tensor that is not among inputs and outputs"),
     (("decode", "output"), "z", "decode names a tensor that is not among inputs and outputs"),
     (("decode", "sampling"), "greedy", "decode.sampling: Invalid enum value 'greedy'"),
+    (("quantized", "of"), "../charlm", "quantized: name '../charlm' must be"),
+    (("quantized", "graph"), "model.onnx", "quantized: graph 'model.onnx' must be 'sha256:' and 64 hexadecimal digits"),
+    (("quantized", "to"), "int2", "quantized.to: Invalid enum value 'int2'"),
     (("golden_source",), "jax", "golden_source: Invalid enum value 'jax'"),
     (("tolerance",), 0, "tolerance 0.0 must be above 0"),
     (("tolerance",), -1e-5, "tolerance -1e-05 must be above 0"),
@@ -175,7 +183,7 @@ def test_fields_that_may_be_left_out_are_then_nothing():
     document = {path[0]: EXAMPLE[path[0]] for path in REQUIRED if len(path) == 1}
     manifest = Manifest.decode_json(json.dumps(document).encode())
     assert (manifest.decode, manifest.vocabulary, manifest.labels, manifest.allow_nonfinite) == (None,) * 3 + (False,)
-    assert (manifest.measured, manifest.provenance) == (Measured(), Provenance())
+    assert (manifest.measured, manifest.quantized, manifest.provenance) == (Measured(), None, Provenance())
 
 
 def test_people_can_read_what_is_written():
@@ -283,6 +291,7 @@ def manifests(draw):
         golden_source=draw(st.sampled_from(["torch", "onnxruntime"])),
         tolerance=draw(st.floats(1e-12, 1.0)),
         measured=draw(st.builds(Measured, TEXTS, NUMBERS, st.none() | NUMBERS, TEXTS, NUMBERS, st.booleans())),
+        quantized=draw(st.none() | st.builds(Quantized, NAMES, DIGESTS, st.just("int8"))),
         provenance=draw(st.builds(Provenance, TEXTS, st.integers(0, 2**32), libraries=st.dictionaries(TEXTS, TEXTS))),
     )
 
