@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     train = commands.add_parser(
         "train",
-        help="the whole job: train, export, verify, publish",
+        help="the whole job: train, export, verify, publish, and quantize if the recipe asks for it",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -83,7 +83,7 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     train.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe; may be repeated"
     )
-    train.add_argument("--until", choices=STAGES, default=STAGES[-1], help="the last stage to do (default: publish)")
+    train.add_argument("--until", choices=STAGES, default=STAGES[-1], help="the last stage to do (default: all)")
     train.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where run folders are (default: runs)")
     _add_repository(train)
     train.set_defaults(command=_train)

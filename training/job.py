@@ -1,15 +1,16 @@
-"""The stages of a job over one run folder, each done once: train, export, verify, publish."""
+"""The stages of a job over one run folder, each done once: train, export, verify, publish, and quantize if asked."""
 
 import io
 import time
 from collections.abc import Callable, Mapping
-from typing import final
+from typing import Any, final
 
+import msgspec
 import torch
 
 from models.golden import write_golden
 from models.manifest import GOLDEN
-from models.repository import Repository, digest_of
+from models.repository import ModelVersion, Repository, digest_of
 from training import curves
 from training.architectures import ARCHITECTURES
 from training.data.baselines import baselines
@@ -19,12 +20,13 @@ from training.export.graph import export
 from training.model import SequenceModel
 from training.processes import is_first
 from training.publish import describe, publish
+from training.quantize import publish_int8
 from training.recipe import Recipe
-from training.run import GRAPH, PUBLISHED, RESULT, VERIFIED, VOCABULARY, WEIGHTS, Run
+from training.run import DONE_BY, GRAPH, PUBLISHED, QUANTIZED, RESULT, VERIFIED, VOCABULARY, WEIGHTS, Run
 from training.trainer import Trainer, bits_per_symbol
 from training.verify import TOLERANCE, verify
 
-STAGES = ("train", "export", "verify", "publish")
+STAGES = ("train", "export", "verify", "publish", "quantize")
 
 
 @final
@@ -37,11 +39,16 @@ class Job:
         self._say = say if is_first() else lambda _: None
 
     def through(self, last: str) -> None:
-        """Do every stage up to `last` that is not done yet; where several processes train, the first does the rest."""
+        """Do every stage up to `last` that is not done yet; where several processes train, the first does the rest.
+
+        A model is quantized where its recipe asks for it.
+        """
         began = time.monotonic()
         for stage in STAGES[: STAGES.index(last) + 1]:
             if stage != "train" and not is_first():
                 return
+            if stage == "quantize" and not self._run.recipe.export.int8:
+                continue
             if self._is_done(stage):
                 self._say(f"{stage}: done before, in {self._run.folder}\n")
             else:
@@ -55,16 +62,17 @@ class Job:
             "export": self._export,
             "verify": self._verify,
             "publish": self._publish,
+            "quantize": self._quantize,
         }
         stages[stage]()
 
     def _is_done(self, stage: str) -> bool:
         if stage == "train" and self._run.done("train"):
-            self._text()
-        if stage != "publish" or not self._run.done("publish"):
+            self._told_text()
+        if stage not in ("publish", "quantize") or not self._run.done(stage):
             return self._run.done(stage)
         # Published elsewhere, or deleted since, is not published here.
-        published = self._run.read(PUBLISHED, "publish")
+        published = self._run.read(DONE_BY[stage], stage)
         places = self._repository.list()
         return any(str(place.folder.resolve()) == published["folder"] for place in places)
 
@@ -72,14 +80,19 @@ class Job:
         """The recipe's text, the same as when the run began."""
         recipe = self._run.recipe
         text = load_text(recipe.data, shortest=recipe.training.batch * (recipe.training.steps + 1))
+        self._run.hold_to(text.digest)
+        return text
+
+    def _told_text(self) -> Text:
+        """The recipe's text, having said how it was read."""
+        text = self._text()
         if text.note:
             self._say(f"train: {text.note}\n")
-        self._run.hold_to(text.digest)
         return text
 
     def _train(self) -> None:
         recipe = self._run.recipe
-        settings, text = recipe.training, self._text()
+        settings, text = recipe.training, self._told_text()
         torch.manual_seed(settings.seed)
         model = build_model(recipe, len(text.symbols))
         train, validation = text.encode(text.train), text.encode(text.validation)
@@ -126,13 +139,31 @@ class Job:
         self._say(f"verify: within {found.parity_error:.2g} of torch (tolerance {found.tolerance:.2g}), {invariant}\n")
 
     def _publish(self) -> None:
+        self._need_verified()
+        place = publish(self._run, self._model(), self._repository)
+        self._run.write(PUBLISHED, _written(place))
+        self._say(f"publish: {place.name} {place.version}, {place.folder}\n")
+
+    def _quantize(self) -> None:
+        self._need_verified()
+        text = self._text()
+        variant = publish_int8(self._run, self._model(), self._repository, text.encode(text.held_out))
+        place, measured = variant.place, variant.measured
+        self._run.write(QUANTIZED, _written(place) | msgspec.to_builtins(measured))
+        before = self._run.read(RESULT, "train")["held_out"]
+        invariant = "batch-invariant" if measured.batch_invariant else "not batch-invariant"
+        self._say(f"quantize: {place.name} {place.version}, {place.folder}\n")
+        self._say(
+            f"quantize: {variant.size / 1e6:.2f} MB (float32 {variant.size_before / 1e6:.2f}), "
+            f"held-out {measured.value:.3f} bits per character (float32 {before:.3f}), "
+            f"within {measured.parity_error:.2g} of torch, {invariant}\n"
+        )
+
+    def _need_verified(self) -> None:
+        """Raise RunInvalid unless the graph is the one that was verified."""
         verified = self._run.read(VERIFIED, "verify")
         if digest_of(self._run.path(GRAPH).read_bytes()) != verified.get("graph"):
             raise RunInvalid(f"{GRAPH} has changed since it was verified; `verify {self._run.folder}` comes first")
-        place = publish(self._run, self._model(), self._repository)
-        content = {"name": place.name, "version": place.version, "folder": str(place.folder.resolve())}
-        self._run.write(PUBLISHED, content)
-        self._say(f"publish: {place.name} {place.version}, {place.folder}\n")
 
     def _model(self) -> SequenceModel:
         """The trained model as the run folder has it."""
@@ -140,6 +171,10 @@ class Job:
         model = build_model(self._run.recipe, result["symbols"])
         model.load_state_dict(torch.load(self._run.path(WEIGHTS), map_location="cpu", weights_only=True))
         return model
+
+
+def _written(place: ModelVersion) -> dict[str, Any]:
+    return {"name": place.name, "version": place.version, "folder": str(place.folder.resolve())}
 
 
 def build_model(recipe: Recipe, symbols: int) -> SequenceModel:

@@ -22,14 +22,7 @@ def publish(run: Run, model: SequenceModel, repository: Repository) -> ModelVers
         parity_error=verified["parity_error"],
         batch_invariant=verified["batch_invariant"],
     )
-    recipe = run.recipe
-    provenance = Provenance(
-        recipe=recipe.name,
-        seed=recipe.training.seed,
-        data=result["data"],
-        data_licence=result["licence"],
-        libraries={name: library_version(name) for name in LIBRARIES},
-    )
+    provenance = provenance_of(run)
 
     def describe_version(version: int, digests: Mapping[str, str]) -> Manifest:
         return describe(
@@ -37,7 +30,19 @@ def publish(run: Run, model: SequenceModel, repository: Repository) -> ModelVers
         )
 
     files = {name: run.path(name) for name in (GRAPH, GOLDEN, VOCABULARY, curves.FILE)}
-    return repository.publish(recipe.name, files, describe_version)
+    return repository.publish(run.recipe.name, files, describe_version)
+
+
+def provenance_of(run: Run) -> Provenance:
+    """Tell where a trained run's models come from."""
+    recipe, result = run.recipe, run.read(RESULT, "train")
+    return Provenance(
+        recipe=recipe.name,
+        seed=recipe.training.seed,
+        data=result["data"],
+        data_licence=result["licence"],
+        libraries={name: library_version(name) for name in LIBRARIES},
+    )
 
 
 def describe(

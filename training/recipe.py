@@ -64,25 +64,41 @@ class TrainingSettings(_Table, frozen=True):
     seed: int = 0
 
 
+class ExportSettings(_Table, frozen=True):
+    """What is made of the trained model; `int8` publishes a quantized variant beside it."""
+
+    int8: bool = False
+
+
 class Recipe(_Table, frozen=True):
-    """The whole recipe; `model_name` is what it is published under."""
+    """The whole recipe; `name` is what the model is published under, `int8_name` what its int8 variant is."""
 
     name: str
     architecture: str
     data: TextData
     model: ModelSettings
     training: TrainingSettings
+    export: ExportSettings = ExportSettings()
 
     def __post_init__(self) -> None:
-        """Check what no type says: the name becomes a folder's, and the architecture is one of the table."""
+        """Check what no type says: the names become folders', and the architecture is one of the table."""
         check_name(self.name)
+        if self.export.int8:
+            check_name(self.int8_name)
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"architecture '{self.architecture}' is not one of {', '.join(sorted(ARCHITECTURES))}")
 
     @property
     def digest(self) -> str:
-        """Eight digits that tell these settings from others."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:8]
+        """Eight digits that tell these settings from others; what is made of the trained model is none of them."""
+        settings = msgspec.structs.asdict(self)
+        del settings["export"]
+        return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()[:8]
+
+    @property
+    def int8_name(self) -> str:
+        """What the int8 variant is published under."""
+        return f"{self.name}-int8"
 
 
 def recipe_names() -> list[str]:
@@ -106,6 +122,8 @@ def read_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise WrongUse(f"recipe '{name}' cannot be read: {error}") from error
+    # The one table that a recipe may leave out is still there to be changed.
+    tables.setdefault("export", {})
     for override in overrides:
         _override(tables, override)
     try:

@@ -12,8 +12,9 @@ from training.recipe import Recipe
 
 RECIPE, WEIGHTS, VOCABULARY, GRAPH = "recipe.json", "model.pt", "vocabulary.txt", "model.onnx"
 DATA, RESULT, VERIFIED, PUBLISHED = "data.json", "result.json", "verified.json", "published.json"
+INT8_GRAPH, INT8_GOLDEN, QUANTIZED = "int8.onnx", "int8.npz", "quantized.json"
 
-DONE_BY = {"train": RESULT, "export": GRAPH, "verify": VERIFIED, "publish": PUBLISHED}
+DONE_BY = {"train": RESULT, "export": GRAPH, "verify": VERIFIED, "publish": PUBLISHED, "quantize": QUANTIZED}
 
 
 @final
@@ -25,10 +26,10 @@ class Run:
 
     @classmethod
     def begin(cls, folder: Path, recipe: Recipe) -> "Run":
-        """Make the folder for a recipe, or find it as an earlier run left it."""
+        """Make the folder for a recipe, or find it as an earlier run left it; what is made of the model may change."""
         folder.mkdir(parents=True, exist_ok=True)
         run = cls(folder)
-        if not run.path(RECIPE).exists():
+        if not run.path(RECIPE).exists() or run.recipe != recipe:
             run.write_bytes(RECIPE, msgspec.json.format(msgspec.json.encode(recipe), indent=2) + b"\n")
         return run
 

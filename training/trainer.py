@@ -6,7 +6,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -29,6 +29,9 @@ from training.recipe import TrainingSettings
 LOG = "log.jsonl"
 BITS = 1 / math.log(2)
 VALIDATION_ROWS = 8
+
+# From symbols [rows, time] and a state to logits [rows, time, symbols] and the next state.
+Predictor = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 @final
@@ -187,12 +190,19 @@ def bits_per_symbol(model: SequenceModel, symbols: Tensor, *, rows: int = 1, str
     model.eval()
     length = len(symbols) // rows
     text = symbols[: rows * length].view(rows, length).to(model.readout.weight.device)
-    state, total = model.cell.init_state(rows), 0.0
+    bits = score(model, model.cell.init_state(rows), text, stretch=stretch)
+    model.train(training)
+    return bits
+
+
+def score(predict: Predictor, state: State, text: Tensor, *, stretch: int = 1000) -> float:
+    """Give mean bits per symbol of rows of a text, INT64 `[rows, time]`, `stretch` steps at a time."""
+    rows, length = text.shape
+    total = 0.0
     for start in range(0, length - 1, stretch):
         x = text[:, start : start + stretch + 1]
-        logits, state = model(x[:, :-1], state)
+        logits, state = predict(x[:, :-1], state)
         total += functional.cross_entropy(logits.flatten(0, 1), x[:, 1:].flatten(), reduction="sum").item()
-    model.train(training)
     return total * BITS / (rows * (length - 1))
 
 

@@ -38,7 +38,7 @@ class Verification:
         tolerance: what the server will hold the golden answers to.
         batch_invariant: whether rows answer with the same bits alone, in any batch, and in any chunks.
         fed: a trial's inputs, by name, for the golden file.
-        answered: torch's answers to it, by name.
+        answered: what torch answers to it, by name; of a quantized graph, what it answers itself.
     """
 
     parity_error: float
@@ -58,27 +58,49 @@ def verify(model: SequenceModel, manifest: Manifest, graph: bytes, *, seed: int)
     model.eval()
     runner = Runner(manifest, graph)
     random = np.random.default_rng(seed)
-    trials = [_trial(model, random) for _ in range(TRIALS)]
+    trials = _trials(model, random)
     own_error = _largest(_float32_error(model, trial) for trial in trials)
     if not 10 * own_error <= LARGEST_TOLERANCE:
         raise VerificationFailed(
             f"torch's own float32 answers are off by {own_error:.2g}, too far to hold a graph to: training has diverged"
         )
     tolerance = max(TOLERANCE, 10 * own_error)
-    parity = _largest(_difference(_run(runner, trial), answers(model, trial)) for trial in trials)
+    own = [_run(runner, trial) for trial in trials]
+    parity = _largest(map(_difference, own, (answers(model, trial) for trial in trials)))
     if not parity <= tolerance:
         raise VerificationFailed(
             f"the graph differs from torch by {parity:.2g}, more than the tolerance {tolerance:.2g}"
         )
-    regrouped = _largest(error for trial in trials for error in _regroupings(runner, trial, random))
+    regrouped = _regrouped(runner, trials, own, random)
     if not regrouped <= tolerance:
         raise VerificationFailed(
             f"rows alone or in chunks differ from whole batches by {regrouped:.2g}, "
             f"more than the tolerance {tolerance:.2g}"
         )
-    golden = trials[0]
-    fed = {"x": golden.x, "lengths": golden.lengths, **golden.states}
-    return Verification(parity, tolerance, regrouped == 0.0, fed, answers(model, golden))
+    return Verification(parity, tolerance, regrouped == 0.0, _fed(trials[0]), answers(model, trials[0]))
+
+
+def measure_quantized(model: SequenceModel, manifest: Manifest, graph: bytes, *, seed: int) -> Verification:
+    """Measure how far a quantized graph is from torch on the same trials, in whole batches and in parts of them.
+
+    The tolerance is twice the error: so far apart can two answers to the same be that are each within the error of
+    torch, as those in other batches, by other threads and on other machines are.
+
+    Raises:
+        VerificationFailed: an answer is no number.
+    """
+    model.eval()
+    runner = Runner(manifest, graph)
+    random = np.random.default_rng(seed)
+    trials = _trials(model, random)
+    own = [_run(runner, trial) for trial in trials]
+    true = [answers(model, trial) for trial in trials]
+    whole = _largest(map(_difference, own, true))
+    parity = _largest([whole, _regrouped(runner, trials, true, random)])
+    if not np.isfinite(parity):
+        raise VerificationFailed("the quantized graph gives answers that are no numbers; leave `export.int8` out")
+    regrouped = _regrouped(runner, trials, own, random)
+    return Verification(parity, max(TOLERANCE, 2 * parity), regrouped == 0.0, _fed(trials[0]), own[0])
 
 
 @torch.no_grad()
@@ -87,6 +109,10 @@ def answers(model: SequenceModel, trial: Trial) -> Arrays:
     state = {name.removeprefix("state."): torch.from_numpy(array) for name, array in trial.states.items()}
     y, next_state = model(torch.from_numpy(trial.x), state, torch.from_numpy(trial.lengths))
     return {"y": y.numpy()} | {f"next_state.{name}": tensor.numpy() for name, tensor in next_state.items()}
+
+
+def _trials(model: SequenceModel, random: np.random.Generator) -> list[Trial]:
+    return [_trial(model, random) for _ in range(TRIALS)]
 
 
 def _trial(model: SequenceModel, random: np.random.Generator) -> Trial:
@@ -112,9 +138,18 @@ def _float32_error(model: SequenceModel, trial: Trial) -> float:
     return _difference(answers(model, trial), answers(double, exact))
 
 
-def _regroupings(runner: Runner, trial: Trial, random: np.random.Generator) -> Iterator[float]:
+def _fed(trial: Trial) -> Arrays:
+    return {"x": trial.x, "lengths": trial.lengths, **trial.states}
+
+
+def _regrouped(runner: Runner, trials: list[Trial], wholes: list[Arrays], random: np.random.Generator) -> float:
+    """The largest difference of parts of batches from what is known of the whole ones."""
+    pairs = zip(trials, wholes, strict=True)
+    return _largest(error for trial, whole in pairs for error in _regroupings(runner, trial, whole, random))
+
+
+def _regroupings(runner: Runner, trial: Trial, whole: Arrays, random: np.random.Generator) -> Iterator[float]:
     """Differences of a batch from one of its rows alone, from some of its rows, and from chunks of any sizes."""
-    whole = _run(runner, trial)
     rows = len(trial.lengths)
     alone = [[int(random.integers(rows))], sorted(random.choice(rows, random.integers(1, rows + 1), replace=False))]
     for chosen in alone:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.repository import Repository
-from training.job import Job
+from training.job import STAGES, Job
 from training.recipe import Recipe, read_recipe
 from training.run import Run
 
@@ -74,7 +74,7 @@ def small_recipe(text: Path, **changed: object) -> Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A job done through publish, and what it said."""
+    """A job done to its end, and what it said."""
 
     run: Run
     repository: Repository
@@ -84,7 +84,7 @@ class Finished:
         return Job(self.run, self.repository, say=self.said.append)
 
 
-def finish(folder: Path, text: Path, last: str = "publish", **changed: object) -> Finished:
+def finish(folder: Path, text: Path, last: str = STAGES[-1], **changed: object) -> Finished:
     recipe = small_recipe(text, **changed)
     finished = Finished(Run.begin(folder / "runs" / recipe.name, recipe), Repository(folder / "models"), [])
     finished.job().through(last)

@@ -64,11 +64,20 @@ def test_the_run_folder_is_named_after_the_recipe_and_its_settings(tmp_path, tex
 def test_each_stage_is_a_command(tmp_path, text_file):
     assert main(train_arguments(tmp_path, text_file, "--until", "train")) == 0
     run, places = str(only_run(tmp_path)), ["--repository", str(tmp_path / "models")]
-    for stage in ("export", "verify", "publish"):
+    for stage in ("export", "verify", "publish", "quantize"):
         assert not Run(only_run(tmp_path)).done(stage)
         assert main([stage, run, *places]) == 0
         assert Run(only_run(tmp_path)).done(stage)
-    assert len(Repository(tmp_path / "models").list()) == 1
+    assert [place.name for place in Repository(tmp_path / "models").list()] == ["small", "small-int8"]
+
+
+def test_a_model_too_small_to_quantize_is_a_line_and_it_is_published_without(tmp_path, text_file, capsys):
+    changed = {"export__int8": "true", "model__hidden_size": 1, "model__embedding_size": 1}
+    assert main(train_arguments(tmp_path, text_file, **changed)) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("training: int8 makes the graph no smaller")
+    assert len(said.splitlines()) == 1
+    assert [place.name for place in Repository(tmp_path / "models").list()] == ["small"]
 
 
 def test_a_stage_before_its_turn_fails_and_names_the_one_to_do(tmp_path, text_file, capsys):

@@ -6,8 +6,9 @@ from onnx import numpy_helper
 
 from models.repository import Repository
 from tests.training.conftest import Finished, finish
+from training import quantize
 from training.errors import DataInvalid, RunInvalid, VerificationFailed
-from training.run import GRAPH, PUBLISHED, RESULT, VERIFIED, WEIGHTS
+from training.run import GRAPH, PUBLISHED, QUANTIZED, RESULT, VERIFIED, WEIGHTS
 from training.trainer import LOG
 
 
@@ -92,6 +93,53 @@ def test_a_graph_that_changed_after_its_verification_is_not_published(tmp_path, 
     damage(run)
     with pytest.raises(RunInvalid, match=r"model.onnx has changed since it was verified; `verify .*` comes first"):
         run.job().do("publish")
+    assert run.repository.list() == []
+
+
+def names(run: Finished) -> list[tuple[str, int]]:
+    return [(place.name, place.version) for place in run.repository.list()]
+
+
+def test_a_variant_asked_for_later_is_made_of_the_model_that_is_there(tmp_path, text_file):
+    assert names(finish(tmp_path, text_file)) == [("small", 1)]
+    later = finish(tmp_path, text_file, export__int8="true")
+    assert [line.partition(", ")[0] for line in later.said[:4]] == [
+        f"{stage}: done before" for stage in ("train", "export", "verify", "publish")
+    ]
+    assert names(later) == [("small", 1), ("small-int8", 1)]
+    again = finish(tmp_path, text_file, export__int8="true")
+    assert f"quantize: done before, in {later.run.folder}\n" in again.said
+    assert names(again) == names(later)
+
+
+def test_the_last_lines_of_a_variant_say_sizes_figures_error_and_invariance(tmp_path, text_file):
+    run = finish(tmp_path, text_file, export__int8="true")
+    measured, before = run.run.read(QUANTIZED, "quantize"), run.run.read(RESULT, "train")["held_out"]
+    assert run.said[-3] == f"quantize: small-int8 1, {run.repository.root / 'small-int8' / '1'}\n"
+    assert run.said[-2] == (
+        "quantize: 0.01 MB (float32 0.01), "
+        f"held-out {measured['value']:.3f} bits per character (float32 {before:.3f}), "
+        f"within {measured['parity_error']:.2g} of torch, not batch-invariant\n"
+    )
+
+
+def test_a_variant_that_is_interrupted_is_not_there_and_made_by_the_next_run(tmp_path, text_file, monkeypatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quantize, "provenance_of", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            finish(tmp_path, text_file, export__int8="true")
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["small"]
+    assert names(finish(tmp_path, text_file, export__int8="true")) == [("small", 1), ("small-int8", 1)]
+
+
+def test_a_graph_that_changed_after_its_verification_is_not_quantized(tmp_path, text_file):
+    run = finish(tmp_path, text_file, last="verify")
+    damage(run)
+    with pytest.raises(RunInvalid, match=r"model.onnx has changed since it was verified; `verify .*` comes first"):
+        run.job().do("quantize")
     assert run.repository.list() == []
 
 

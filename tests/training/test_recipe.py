@@ -30,6 +30,27 @@ def test_an_override_changes_one_key_and_the_digest():
     assert read_recipe("charlm", ["training.updates=7"]).digest == changed.digest
 
 
+def test_what_is_made_of_the_trained_model_changes_no_digest_so_that_it_is_not_trained_again():
+    recipe, changed = read_recipe("charlm"), read_recipe("charlm", ["export.int8=true"])
+    assert (recipe.export.int8, changed.export.int8) == (False, True)
+    assert changed.digest == recipe.digest
+    assert changed.int8_name == "charlm-int8"
+
+
+def test_the_export_table_may_be_left_out_and_still_be_changed(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text((RECIPES / "charlm.toml").read_text().partition("[export]")[0])
+    assert read_recipe(str(path)) == read_recipe("charlm")
+    assert read_recipe(str(path), ["export.int8=true"]).export.int8
+
+
+def test_a_name_too_long_for_its_variant_is_told_before_anything_is_trained():
+    name = "a" * 124
+    assert read_recipe("charlm", [f"name={name}"]).name == name
+    with pytest.raises(WrongUse, match=f"name '{name}-int8' must be 1 to 128 letters"):
+        read_recipe("charlm", [f"name={name}", "export.int8=true"])
+
+
 def test_an_override_is_typed_as_toml_and_a_bare_word_is_a_string():
     recipe = read_recipe("charlm", ["training.learning_rate=1e-2", "data.path=/a b/c.txt", 'name="other"'])
     assert recipe.training.learning_rate == 0.01
@@ -52,6 +73,8 @@ def test_the_last_of_two_overrides_wins():
         ("data.file=x", "data: there is no key 'file'; there is kind, path, licence"),
         ("updates=5", "there is no key 'updates'; there is name, architecture, data, model, training"),
         ("data.kind=picture", "data.kind: Invalid value 'picture'"),
+        ("export.int8=1", "export.int8: Expected `bool`, got `int`"),
+        ("export.int4=true", "export: there is no key 'int4'; there is int8"),
         ("train.batch=5", "--set train.batch: there is no table 'train'; there is name, architecture"),
         ("name.x=5", "there is no table 'name'"),
         ("training.batch", "TABLE.KEY=VALUE is expected"),

@@ -20,6 +20,12 @@ def test_a_run_that_is_begun_again_is_found_as_it_was(tmp_path, text_file):
     assert again.read(RESULT, "train") == {"updates": 3}
 
 
+def test_a_run_takes_on_what_shall_now_be_made_of_its_model(tmp_path, text_file):
+    Run.begin(tmp_path, small_recipe(text_file))
+    asked = small_recipe(text_file, export__int8="true")
+    assert Run.begin(tmp_path, asked).recipe == asked == Run(tmp_path).recipe
+
+
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[1"])
 def test_a_folder_that_is_no_run_is_named(tmp_path, content):
     if content is not None:

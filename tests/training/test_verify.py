@@ -11,8 +11,9 @@ from training import verify as module
 from training.architectures.lstm import LSTM
 from training.errors import VerificationFailed
 from training.export.graph import export
+from training.export.int8 import quantize
 from training.model import SequenceModel
-from training.verify import TOLERANCE, answers, verify
+from training.verify import TOLERANCE, answers, measure_quantized, verify
 
 
 def parts(seed: int) -> tuple[SequenceModel, Manifest, bytes]:
@@ -114,6 +115,48 @@ def test_the_last_bit_that_depends_on_the_batch_is_not_called_invariant(seed, mo
     monkeypatch.setattr(Runner, "run", run_by_batch)
     found = verify(model, manifest, graph, seed=seed)
     assert not found.batch_invariant
+
+
+def quantized_parts(seed: int) -> tuple[SequenceModel, Manifest, bytes]:
+    torch.manual_seed(seed)
+    model = SequenceModel(symbols=20, embedding_size=16, cell=LSTM(16, 32), dropout=0.0)
+    return model, manifest_of(model), quantize(export(model))
+
+
+def test_a_quantized_graph_is_measured_and_its_golden_answers_are_its_own(seed):
+    model, manifest, graph = quantized_parts(seed)
+    found = measure_quantized(model, manifest, graph, seed=seed)
+    assert TOLERANCE < found.parity_error < 0.1
+    assert found.tolerance == 2 * found.parity_error
+    assert not found.batch_invariant
+    inputs, states = {"x": found.fed["x"]}, {name: found.fed[name] for name in ("state.h", "state.c")}
+    outputs, next_states = Runner(manifest, graph).run(inputs, found.fed["lengths"], states)
+    answered = outputs | {f"next_{name}": array for name, array in next_states.items()}
+    assert all(np.array_equal(found.answered[name], array) for name, array in answered.items())
+
+
+def test_whether_it_is_batch_invariant_is_measured_and_not_assumed(seed):
+    model, manifest, graph = parts(seed)
+    assert measure_quantized(model, manifest, graph, seed=seed).batch_invariant
+
+
+def test_the_error_of_a_quantized_graph_is_that_of_rows_alone_too(seed, monkeypatch):
+    model, manifest, graph = quantized_parts(seed)
+    run = Runner.run
+
+    def run_alone_worse(self, inputs, lengths, states):
+        outputs, next_states = run(self, inputs, lengths, states)
+        return {"y": outputs["y"] + np.float32(5 * (len(lengths) == 1))}, next_states
+
+    monkeypatch.setattr(Runner, "run", run_alone_worse)
+    monkeypatch.setattr(module, "TRIALS", 3)
+    assert measure_quantized(model, manifest, graph, seed=seed).parity_error > 4
+
+
+def test_a_quantized_graph_whose_answers_are_no_numbers_is_refused(seed):
+    model, manifest, graph = quantized_parts(seed)
+    with pytest.raises(VerificationFailed, match="answers that are no numbers"):
+        measure_quantized(model, manifest, changed(graph, "readout.bias", make_nan), seed=seed)
 
 
 def test_a_model_whose_numbers_float32_cannot_hold_is_refused(seed):

@@ -1,0 +1,94 @@
+"""The int8 variant of a verified run: its graph quantized, measured anew, and published as a model beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.golden import write_golden
+from models.manifest import GOLDEN, Manifest, Measured, Quantized
+from models.repository import ModelVersion, Repository, digest_of
+from models.runner import Runner
+from training.cell import State
+from training.export.int8 import quantize
+from training.model import SequenceModel
+from training.publish import METRIC, describe, provenance_of
+from training.run import GRAPH, INT8_GOLDEN, INT8_GRAPH, VOCABULARY, Run
+from training.trainer import Predictor, score
+from training.verify import TOLERANCE, Verification, measure_quantized
+
+FILES = {GRAPH: INT8_GRAPH, GOLDEN: INT8_GOLDEN, VOCABULARY: VOCABULARY}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """An int8 variant: where it is published, what was measured of it, and its graph's bytes beside the model's."""
+
+    place: ModelVersion
+    measured: Measured
+    size: int
+    size_before: int
+
+
+def publish_int8(run: Run, model: SequenceModel, repository: Repository, held_out: Tensor) -> Variant:
+    """Quantize a verified run's graph and publish it as the next version of the recipe's `int8_name`.
+
+    Args:
+        run: the run; the quantized graph and its golden answers stay in its folder.
+        model: the trained model.
+        repository: where to publish.
+        held_out: the symbols to score it on, INT64 `[time]`.
+
+    Raises:
+        TrainingError: the graph becomes no smaller, or its answers are no numbers.
+    """
+    graph = run.path(GRAPH).read_bytes()
+    small = quantize(graph)
+    draft = describe(run, model, 1, dict.fromkeys(FILES, digest_of(b"")), tolerance=TOLERANCE)
+    found = measure_quantized(model, draft, small, seed=run.recipe.training.seed)
+    run.write_bytes(INT8_GRAPH, small)
+    write_golden(run.path(INT8_GOLDEN), found.fed, found.answered)
+    start = {f"state.{name}": tensor for name, tensor in model.cell.init_state(1).items()}
+    measured = Measured(
+        metric=METRIC,
+        value=score(_predictor(Runner(draft, small)), start, held_out[None]),
+        parity_error=found.parity_error,
+        batch_invariant=found.batch_invariant,
+    )
+    quantized = Quantized(of=run.recipe.name, graph=digest_of(graph), to="int8")
+    place = _publish(run, model, repository, found, measured, quantized)
+    return Variant(place, measured, len(small), len(graph))
+
+
+def _predictor(runner: Runner) -> Predictor:
+    """Let the runner be scored as torch's model is; its states have the graph's names."""
+
+    def predict(x: Tensor, state: State) -> tuple[Tensor, State]:
+        lengths = np.full(len(x), x.shape[1], np.int64)
+        states = {name: tensor.numpy() for name, tensor in state.items()}
+        outputs, next_states = runner.run({"x": x.numpy()}, lengths, states)
+        return torch.from_numpy(outputs["y"]), {name: torch.from_numpy(array) for name, array in next_states.items()}
+
+    return predict
+
+
+def _publish(
+    run: Run,
+    model: SequenceModel,
+    repository: Repository,
+    found: Verification,
+    measured: Measured,
+    quantized: Quantized,
+) -> ModelVersion:
+    name = run.recipe.int8_name
+
+    def describe_version(version: int, digests: Mapping[str, str]) -> Manifest:
+        manifest = describe(
+            run, model, version, digests, tolerance=found.tolerance, measured=measured, provenance=provenance_of(run)
+        )
+        return msgspec.structs.replace(manifest, name=name, golden_source="onnxruntime", quantized=quantized)
+
+    return repository.publish(name, {name: run.path(file) for name, file in FILES.items()}, describe_version)
