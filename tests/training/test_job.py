@@ -123,6 +123,13 @@ def test_the_last_lines_of_a_variant_say_sizes_figures_error_and_invariance(tmp_
     )
 
 
+def test_a_variant_published_elsewhere_is_published_here_too(tmp_path, text_file):
+    first = finish(tmp_path, text_file, export__int8="true")
+    other = Finished(first.run, Repository(tmp_path / "other"), [])
+    other.job().through("quantize")
+    assert names(other) == names(first) == [("small", 1), ("small-int8", 1)]
+
+
 def test_a_variant_that_is_interrupted_is_not_there_and_made_by_the_next_run(tmp_path, text_file, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
