@@ -85,7 +85,7 @@ class DeviceRows(StateRows):
 
 
 # By the kind of device that models run on, where their states lie.
-PLACES: Mapping[str, Callable[[str], Place]] = {
+PLACES: dict[str, Callable[[str], Place]] = {
     CPU: lambda _: HostRows,
     CUDA: lambda device: functools.partial(DeviceRows, device=device),
 }
