@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -51,11 +50,12 @@ def _reason(error: Exception, heard: str) -> str:
 @contextlib.contextmanager
 def _stderr() -> Iterator[Callable[[], str]]:
     """Keep what is written to stderr meanwhile, by ONNX Runtime's own code too, and give a way to read it."""
-    before = os.dup(STDERR)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), STDERR)
-        try:
-            yield lambda: os.pread(kept.fileno(), 2**16, 0).decode(errors="replace")
-        finally:
-            os.dup2(before, STDERR)
-            os.close(before)
+    # In memory: a container's file system may be read-only.
+    before, kept = os.dup(STDERR), os.memfd_create("stderr")
+    os.dup2(kept, STDERR)
+    try:
+        yield lambda: os.pread(kept, 2**16, 0).decode(errors="replace")
+    finally:
+        os.dup2(before, STDERR)
+        os.close(before)
+        os.close(kept)
