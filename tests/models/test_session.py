@@ -71,5 +71,5 @@ def test_a_session_never_goes_on_with_the_cpu_behind_the_callers_back():
 
 
 def test_what_is_no_graph_is_damaged():
-    with pytest.raises(ModelDamaged, match="^the graph is not one that ONNX Runtime can load$"):
+    with pytest.raises(ModelDamaged, match=r"^the graph is not one that ONNX Runtime can load$"):
         open_session(b"no graph")
