@@ -60,7 +60,9 @@ class DeviceArray:
         """How many elements there are."""
         return math.prod(self.shape)
 
-    def __getitem__(self, rows: Places) -> "DeviceArray":
+    def __getitem__(self, rows: Places | slice) -> "DeviceArray":
+        if isinstance(rows, slice):
+            rows = np.arange(len(self))[rows]
         taken = DeviceArray.empty((len(rows), *self.shape[1:]), self.dtype, self._device)
         taken.put(np.arange(len(rows)), self, rows)
         return taken

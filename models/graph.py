@@ -14,9 +14,6 @@ from models.manifest import TensorSpec
 from models.session import open_session, quiet, run_bound
 from models.tensors import DTYPES, ONNX_RUNTIME, DType
 
-# A lone row runs as two: at one row ONNX Runtime takes another path, whose last bits differ from any larger batch.
-TWICE, ONCE = np.zeros(2, np.intp), np.zeros(1, np.intp)
-
 
 @final
 class Graph:
@@ -91,7 +88,8 @@ class Graph:
     def _run_rows(self, names: Sequence[str], feeds: Mapping[str, Rows], rows: int) -> dict[str, Rows]:
         """Run rows whose scalars are equal."""
         if rows == 1:
-            feeds = {name: array[TWICE] for name, array in feeds.items()}
+            # At one row ONNX Runtime takes another path, whose last bits differ from any larger batch.
+            feeds = {name: _twice(array) for name, array in feeds.items()}
         if self._scalars:
             feeds = {**feeds, **{name: on_host(feeds[name])[0, ...] for name in self._scalars}}
         if self._moved_in:
@@ -99,11 +97,11 @@ class Graph:
         answers = dict(zip(names, self._run(names, feeds), strict=True))
         for name, axis in self._moved_out.items():
             answers[name] = _batch_first(answers[name], axis, name)
-        return {name: array[ONCE] for name, array in answers.items()} if rows == 1 else answers
+        return {name: array[:1] for name, array in answers.items()} if rows == 1 else answers
 
     def _run(self, names: Sequence[str], feeds: Mapping[str, Rows]) -> list[Rows]:
         try:
-            if any(isinstance(array, DeviceArray) for array in feeds.values()):
+            if DeviceArray in map(type, feeds.values()):
                 return self._run_on_device(names, feeds)
             answers: list[Rows] = self._session.run(names, feeds, self._options)
         except InvalidArgument as error:
@@ -141,6 +139,10 @@ def spec_of(node: ort.NodeArg, graph: str) -> TensorSpec:
         raise ModelDamaged(f"{graph}'s '{node.name}' has {node.shape[0]} on its first axis, which must be the batch's")
     axes = [axis if axis is not None else f"axis_{place}" for place, axis in enumerate(node.shape)]
     return TensorSpec(node.name, DTYPES[node.type], tuple(axes[1:]))
+
+
+def _twice(array: Rows) -> Rows:
+    return array[np.zeros(2, np.intp)] if isinstance(array, DeviceArray) else array.repeat(2, 0)
 
 
 def _batch_at(array: Rows, axis: int) -> Rows:

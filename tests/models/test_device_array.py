@@ -33,6 +33,7 @@ def test_rows_are_taken_and_written_as_numpy_does(dtype, shape):
     assert (there.shape, there.dtype, len(there), there.size) == (shape, dtype, 5, array.size)
     np.testing.assert_array_equal(there.numpy(), array)
     np.testing.assert_array_equal(there[places(4, 0, 4)].numpy(), array[[4, 0, 4]])
+    np.testing.assert_array_equal(there[1:4].numpy(), array[1:4])
     there[places(1, 3)] = array[[0, 2]]
     there[places(0)] = DeviceArray.of(array[[4]], "cpu")
     array[[1, 3]] = array[[0, 2]]
