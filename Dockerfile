@@ -13,7 +13,12 @@ COPY pyproject.toml constraints.txt /opt/recur/
 WORKDIR /app
 
 FROM base AS server
-RUN pip install --no-cache-dir --constraint /opt/recur/constraints.txt '/opt/recur[server]'
+# What it is to have; `server,gpu` adds a graphics card's ONNX Runtime and CUDA's libraries, several GB.
+ARG EXTRAS=server
+RUN pip install --no-cache-dir --constraint /opt/recur/constraints.txt "/opt/recur[$EXTRAS]"
+# Both builds of ONNX Runtime write the same files: the one for the CPU goes, and what went with it is written again.
+RUN case "$EXTRAS" in *gpu*) pip uninstall --yes onnxruntime && pip install --no-cache-dir --force-reinstall --no-deps \
+      --constraint /opt/recur/constraints.txt onnxruntime-gpu ;; esac
 COPY deploy/health.py deploy/
 COPY models models
 COPY server server

@@ -25,9 +25,9 @@ class Serving:
 
 
 @contextmanager
-def serving(repository: Path, *flags: str) -> Iterator[Serving]:
+def serving(repository: Path, *flags: str, program: str = "server") -> Iterator[Serving]:
     """Start a server, wait until it serves, and stop it with SIGTERM; raises RuntimeError where it does not start."""
-    command = [sys.executable, "-m", "server", "--repository", str(repository)]
+    command = [sys.executable, "-m", program, "--repository", str(repository)]
     command += ["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", *flags]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -39,6 +39,18 @@ say 'the image for the server has no torch, and a user who is not root'
 image_python 'import importlib.util as u, os, sys; sys.exit(u.find_spec("torch") is not None or os.getuid() == 0)' ||
   fail 'no torch, not root'
 
+say 'a card that is not there is refused in one line'
+code=0
+said=$(docker run --rm --network none --read-only --env RECUR_DEVICE=cuda recur-server check 2>&1) || code=$?
+[ "$code" = 2 ] && [ "$(wc -l <<<"$said")" = 1 ] && [[ "$said" == "server: --device: device 'cuda' needs"* ]] ||
+  fail "the server says why it cannot use a card: $code $said"
+
+say 'the override for a card fits this file'
+merged=$(compose -f docker-compose.yml -f docker-compose.gpu.yml config)
+for part in 'EXTRAS: server,gpu' 'RECUR_DEVICE: cuda' 'driver: nvidia' 'image: recur-server-gpu' 'target: server'; do
+  [[ "$merged" == *"$part"* ]] || fail "the merged file has $part"
+done
+
 say 'an empty repository: live, healthy, no model'
 compose up --detach server prometheus
 server=$(compose ps -q server)

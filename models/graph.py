@@ -1,6 +1,5 @@
 """One ONNX graph, run on rows: whatever its own layout is, callers have the batch first."""
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import final
 
@@ -8,14 +7,12 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
-from models.device import CPU, check_provider, providers
+from models.device import CPU
+from models.device_array import DeviceArray, Rows, joined, on_host
 from models.errors import ModelDamaged, RowsInvalid
 from models.manifest import TensorSpec
-from models.tensors import ONNX_RUNTIME, Array, Arrays, DType
-
-WARNING, FATAL = 2, 4
-
-_DTYPES = {text: dtype for dtype, text in ONNX_RUNTIME.items()}
+from models.session import open_session, quiet, run_bound
+from models.tensors import DTYPES, ONNX_RUNTIME, DType
 
 
 @final
@@ -27,7 +24,7 @@ class Graph:
 
     Args:
         data: the ONNX file's bytes.
-        batch_axes: the batch's axis of the tensors that do not have it first.
+        batch_axes: the batch's axis of the states, by their names in and out; it is the first of all other tensors.
         scalars: the inputs that are one number for a whole run if their rank is 0; by default any input.
         threads: how many threads one run uses.
         device: `cpu`, `cuda` or `cuda:N`.
@@ -49,9 +46,9 @@ class Graph:
         self._session = open_session(data, threads, device)
         self.inputs = {node.name: node for node in self._session.get_inputs()}
         self.outputs = {node.name: node for node in self._session.get_outputs()}
-        self._options = ort.RunOptions()
-        # A run that fails raises; ONNX Runtime's own line on stderr would let a client fill the log.
-        self._options.log_severity_level = FATAL
+        self._options = quiet()
+        self._device = device
+        self._states = frozenset(batch_axes or {})
         moved = {name: axis for name, axis in (batch_axes or {}).items() if axis != 0}
         self._moved_in = {name: axis for name, axis in moved.items() if name in self.inputs}
         self._moved_out = {name: axis for name, axis in moved.items() if name in self.outputs}
@@ -59,8 +56,10 @@ class Graph:
             name for name, node in self.inputs.items() if not node.shape and (scalars is None or name in scalars)
         )
 
-    def run(self, names: Sequence[str], feeds: Arrays, rows: int) -> Arrays:
+    def run(self, names: Sequence[str], feeds: Mapping[str, Rows], rows: int) -> dict[str, Rows]:
         """Give the outputs `names` for `rows` rows; every array in and out is `[batch, …]`.
+
+        Where states come on a device, the next ones stay there; all else that comes out is on the host.
 
         Raises:
             RowsInvalid: values that the graph refuses, such as an index outside its table.
@@ -70,45 +69,55 @@ class Graph:
             return self._run_groups(names, feeds, rows)
         return self._run_rows(names, feeds, rows)
 
-    def _run_groups(self, names: Sequence[str], feeds: Arrays, rows: int) -> Arrays:
+    def _run_groups(self, names: Sequence[str], feeds: Mapping[str, Rows], rows: int) -> dict[str, Rows]:
         """Run the rows of each value of the scalars apart, and put the answers back in the rows' order."""
         groups: dict[bytes, list[int]] = {}
         for row in range(rows):
-            groups.setdefault(b"".join(feeds[name][row].tobytes() for name in self._scalars), []).append(row)
+            groups.setdefault(b"".join(on_host(feeds[name])[row].tobytes() for name in self._scalars), []).append(row)
         if len(groups) == 1:
             return self._run_rows(names, feeds, rows)
+        places = [np.array(group) for group in groups.values()]
         parts = [
-            self._run_rows(names, {name: array[group] for name, array in feeds.items()}, len(group))
-            for group in groups.values()
+            self._run_rows(names, {name: array[group] for name, array in feeds.items()}, len(group)) for group in places
         ]
-        back = np.argsort(np.concatenate(list(groups.values())))
         try:
-            return {name: np.concatenate([part[name] for part in parts])[back] for name in names}
+            return {name: joined([part[name] for part in parts], places) for name in names}
         except ValueError as error:
             raise ModelDamaged("the graph's answers to rows of one batch have different shapes") from error
 
-    def _run_rows(self, names: Sequence[str], feeds: Arrays, rows: int) -> Arrays:
+    def _run_rows(self, names: Sequence[str], feeds: Mapping[str, Rows], rows: int) -> dict[str, Rows]:
         """Run rows whose scalars are equal."""
         if rows == 1:
             # At one row ONNX Runtime takes another path, whose last bits differ from any larger batch.
-            feeds = {name: np.concatenate([array, array]) for name, array in feeds.items()}
+            feeds = {name: _twice(array) for name, array in feeds.items()}
         if self._scalars:
-            feeds = feeds | {name: feeds[name][0, ...] for name in self._scalars}
+            feeds = {**feeds, **{name: on_host(feeds[name])[0, ...] for name in self._scalars}}
         if self._moved_in:
-            feeds = feeds | {name: _batch_at(feeds[name], axis) for name, axis in self._moved_in.items()}
+            feeds = {**feeds, **{name: _batch_at(feeds[name], axis) for name, axis in self._moved_in.items()}}
         answers = dict(zip(names, self._run(names, feeds), strict=True))
         for name, axis in self._moved_out.items():
             answers[name] = _batch_first(answers[name], axis, name)
         return {name: array[:1] for name, array in answers.items()} if rows == 1 else answers
 
-    def _run(self, names: Sequence[str], feeds: Arrays) -> list[Array]:
+    def _run(self, names: Sequence[str], feeds: Mapping[str, Rows]) -> list[Rows]:
         try:
-            answers: list[Array] = self._session.run(names, feeds, self._options)
+            if DeviceArray in map(type, feeds.values()):
+                return self._run_on_device(names, feeds)
+            answers: list[Rows] = self._session.run(names, feeds, self._options)
         except InvalidArgument as error:
             raise RowsInvalid("the graph cannot run on these values") from error
         except (Fail, RuntimeException) as error:
             raise ModelDamaged("the graph fails as it runs") from error
         return answers
+
+    def _run_on_device(self, names: Sequence[str], feeds: Mapping[str, Rows]) -> list[Rows]:
+        bound = {name: array.value if isinstance(array, DeviceArray) else array for name, array in feeds.items()}
+        places = {name: self._device if name in self._states else CPU for name in names}
+        values = run_bound(self._session, bound, places, self._options)
+        return [
+            DeviceArray(value, self._device) if name in self._states else value.numpy()
+            for name, value in zip(names, values, strict=True)
+        ]
 
 
 def check_tensors(side: str, expected: Mapping[str, DType], found: Mapping[str, ort.NodeArg], graph: str) -> None:
@@ -124,39 +133,25 @@ def check_tensors(side: str, expected: Mapping[str, DType], found: Mapping[str, 
 
 def spec_of(node: ort.NodeArg, graph: str) -> TensorSpec:
     """Describe a tensor that the manifest does not name, as the graph declares it, without its batch axis."""
-    if node.type not in _DTYPES:
+    if node.type not in DTYPES:
         raise ModelDamaged(f"{graph}'s '{node.name}' is {node.type}, which no tensor of a model can be")
     if node.shape and isinstance(node.shape[0], int):
         raise ModelDamaged(f"{graph}'s '{node.name}' has {node.shape[0]} on its first axis, which must be the batch's")
     axes = [axis if axis is not None else f"axis_{place}" for place, axis in enumerate(node.shape)]
-    return TensorSpec(node.name, _DTYPES[node.type], tuple(axes[1:]))
+    return TensorSpec(node.name, DTYPES[node.type], tuple(axes[1:]))
 
 
-def open_session(data: bytes, threads: int = 1, device: str = CPU) -> ort.InferenceSession:
-    """Load an ONNX file's bytes; raises ModelDamaged or DeviceMissing."""
-    wanted = providers(device)
-    ort.disable_telemetry_events()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = WARNING
-    # Spinning threads would take the cores from the transport between two batches.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A graph without a folder of its own may have its data in any file below the working folder; here there are none.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    try:
-        session = ort.InferenceSession(data, options, providers=wanted)
-    except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
-        raise ModelDamaged("the graph is not one that ONNX Runtime can load") from error
-    check_provider(session, device)
-    return session
+def _twice(array: Rows) -> Rows:
+    return array[np.zeros(2, np.intp)] if isinstance(array, DeviceArray) else array.repeat(2, 0)
 
 
-def _batch_at(array: Array, axis: int) -> Array:
+def _batch_at(array: Rows, axis: int) -> Rows:
+    if isinstance(array, DeviceArray):
+        return array.moveaxis(0, axis)
     return np.ascontiguousarray(np.moveaxis(array, 0, axis))
 
 
-def _batch_first(array: Array, axis: int, name: str) -> Array:
-    if array.ndim <= axis:
+def _batch_first(array: Rows, axis: int, name: str) -> Rows:
+    if len(array.shape) <= axis:
         raise ModelDamaged(f"the graph's output '{name}' has no axis {axis}, the manifest's batch_axis")
-    return np.moveaxis(array, axis, 0)
+    return array.moveaxis(axis, 0) if isinstance(array, DeviceArray) else np.moveaxis(array, axis, 0)

@@ -8,14 +8,13 @@ import onnxruntime as ort
 
 from models.errors import ImportRefused
 from models.manifest import INITIAL, StateSpec, TensorSpec
-from models.tensors import ONNX_RUNTIME, TIME, DType, Shape, describe_shape
+from models.tensors import DTYPES, TIME, DType, Shape, describe_shape
 from models.told import Told
 
 LENGTHS = ("lengths", "seq_lens", "seq_lengths", "sequence_lens", "sequence_lengths", "input_lengths")
 
 Nodes = dict[str, ort.NodeArg]
 
-_DTYPES = {name: dtype for dtype, name in ONNX_RUNTIME.items()}
 _READ = re.compile(r"^(?:past|previous|prev|input|initial|init|old|in)[_.\-]?|[_.\-]?(?:input|in|past|prev|0)$")
 _WRITTEN = re.compile(
     r"^(?:next|new|present|final|output|updated|out)[_.\-]?|[_.\-]?(?:output|out|next|new|present|final|n)$"
@@ -135,9 +134,9 @@ def _guess_lengths(read: Nodes, pairs: list[tuple[str, str]]) -> str | None:
 
 
 def _dtype(node: ort.NodeArg) -> DType:
-    if node.type not in _DTYPES:
+    if node.type not in DTYPES:
         raise ImportRefused(f"'{node.name}' is {node.type}, which a manifest cannot describe; export it as a number")
-    return _DTYPES[node.type]
+    return DTYPES[node.type]
 
 
 def _input_shape(node: ort.NodeArg, told: Told) -> Shape:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from models.errors import ImportRefused, ModelDamaged, RowsInvalid
 from models.golden import write_golden
-from models.graph import open_session
 from models.guessing import Guess, guess_tensors
 from models.manifest import GOLDEN, INITIAL, Graphs, Manifest, Measured, Provenance, TensorSpec, check_name
 from models.repository import ModelVersion, Repository, digest_of
 from models.rows import steps_of, time_axis
 from models.runner import Array, Arrays, Runner
+from models.session import open_session
 from models.tensors import NUMPY, TIME, DType, Shape
 from models.told import Told
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from models.device import CPU
 from models.errors import ModelDamaged, ModelError
 from models.loading import load_checked
 from models.repository import ModelVersion, Repository
@@ -26,8 +27,10 @@ class Refusal(msgspec.Struct, frozen=True):
     text: str
 
 
-def probe(repository: Repository, place: ModelVersion, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-    """Load a version and replay its golden answers in a child process; blocks until that ends.
+def probe(
+    repository: Repository, place: ModelVersion, *, device: str = CPU, timeout_seconds: float = TIMEOUT_SECONDS
+) -> None:
+    """Load a version and replay its golden answers in a child process, on a device; blocks until that ends.
 
     Raises:
         ModelDamaged: the child died, or was not done in time and was killed.
@@ -36,7 +39,7 @@ def probe(repository: Repository, place: ModelVersion, *, timeout_seconds: float
     try:
         # Nobody reads what ONNX Runtime writes of an odd graph; the sentence is what counts.
         child = subprocess.run(
-            _command(repository, place),
+            _command(repository, place, device),
             cwd=_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -53,20 +56,21 @@ def probe(repository: Repository, place: ModelVersion, *, timeout_seconds: float
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check the version named by ROOT NAME VERSION, as the child does; returns its exit status."""
+    """Check the version named by ROOT NAME VERSION on DEVICE, as the child does; returns its exit status."""
     _leave_no_core_file()
-    root, name, version = arguments
+    root, name, version, device = arguments
     repository = Repository(Path(root))
     try:
-        load_checked(repository, ModelVersion(name, int(version), repository.root / name / version))
+        load_checked(repository, ModelVersion(name, int(version), repository.root / name / version), device=device)
     except ModelError as error:
         sys.stdout.buffer.write(msgspec.json.encode(Refusal(type(error).__name__, str(error))) + b"\n")
         return REFUSED
     return OK
 
 
-def _command(repository: Repository, place: ModelVersion) -> list[str]:
-    return [sys.executable, "-m", "models.probe", str(repository.root.absolute()), place.name, str(place.version)]
+def _command(repository: Repository, place: ModelVersion, device: str) -> list[str]:
+    version = (str(repository.root.absolute()), place.name, str(place.version))
+    return [sys.executable, "-m", "models.probe", *version, device]
 
 
 def _judge(status: int, said: bytes, place: ModelVersion) -> None:

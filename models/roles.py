@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from models.device_array import Rows, on_host
 from models.errors import ModelDamaged
 from models.graph import Graph, check_tensors, spec_of
 from models.manifest import Manifest, TensorSpec
@@ -39,7 +40,7 @@ class StartGraph:
     def run(self, inputs: Mapping[str, Array]) -> Arrays:
         """Give the states of rows that all have the same shape."""
         check_sizes(inputs)
-        return self._graph.run(self._made, dict(inputs), len(next(iter(inputs.values()))))
+        return _on_host(self._graph.run(self._made, inputs, len(next(iter(inputs.values())))))
 
 
 @final
@@ -61,13 +62,13 @@ class StepGraph:
         self._timed_in = _timed(manifest.inputs, graph.inputs)
         self._timed_out = _timed(manifest.outputs, graph.outputs)
 
-    def run(self, names: Sequence[str], feeds: Arrays, rows: int) -> Arrays:
+    def run(self, names: Sequence[str], feeds: Mapping[str, Rows], rows: int) -> dict[str, Rows]:
         """Give what the main graph gives for a time of one."""
         fed = {name: feeds[name] for name in self._fed}
         for name, axis in self._timed_in.items():
-            fed[name] = fed[name].squeeze(axis)
+            fed[name] = on_host(fed[name]).squeeze(axis)
         answers = self._graph.run(names, fed, rows)
-        return answers | {name: np.expand_dims(answers[name], axis) for name, axis in self._timed_out.items()}
+        return answers | {name: np.expand_dims(on_host(answers[name]), axis) for name, axis in self._timed_out.items()}
 
 
 @final
@@ -105,7 +106,11 @@ class PeekGraph:
         if self._lengths is not None:
             feeds[self._lengths] = lengths
         fed = {name: feeds[name] for name in self._graph.inputs}
-        return self._graph.run([spec.name for spec in self.outputs], fed, rows)
+        return _on_host(self._graph.run([spec.name for spec in self.outputs], fed, rows))
+
+
+def _on_host(arrays: Mapping[str, Rows]) -> Arrays:
+    return {name: on_host(array) for name, array in arrays.items()}
 
 
 def _timed(specs: Sequence[TensorSpec], nodes: Mapping[str, ort.NodeArg]) -> dict[str, int]:

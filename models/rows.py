@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from models.device_array import Rows, on_host
 from models.errors import ModelDamaged, RowsInvalid
 from models.manifest import Manifest, StateSpec, TensorSpec
 from models.tensors import TIME, Array, Arrays
@@ -42,7 +43,7 @@ def check_rows(rows: int, time: int, lengths: NDArray[np.int64], *, ragged: bool
         raise RowsInvalid(f"lengths must all be {time}, since the graph takes no lengths")
 
 
-def check_sizes(arrays: Mapping[str, Array]) -> None:
+def check_sizes(arrays: Mapping[str, Rows]) -> None:
     """Raise RowsInvalid for an array that has nothing on one of its axes."""
     for name, array in arrays.items():
         if not array.size:
@@ -67,18 +68,20 @@ def has_free_axes(manifest: Manifest) -> bool:
     return any(isinstance(axis, str) and axis != TIME for shape in shapes for axis in shape)
 
 
-def fit_free_axes(specs: Sequence[StateSpec], states: Arrays, inputs: Mapping[str, Array]) -> Arrays:
+def fit_free_axes(
+    specs: Sequence[StateSpec], states: Mapping[str, Rows], inputs: Mapping[str, Array]
+) -> Mapping[str, Rows]:
     """Check the lengths of the states' free axes; an axis on which no row has anything is padded to one."""
     for spec in specs:
         if spec.length_of is not None and (axis := free_axis(spec)) is not None:
-            array = states[spec.input]
+            array = on_host(states[spec.input])
             given = states[spec.length_of] if spec.length_of in states else inputs[spec.length_of]
-            lengths = given.astype(np.int64)
+            lengths = on_host(given).astype(np.int64)
             rows, size = len(array), array.shape[axis]
             if lengths.shape != (rows,) or not ((lengths >= 0) & (lengths <= size)).all():
                 raise RowsInvalid(f"'{spec.length_of}' must be {rows} numbers from 0 to {size}")
             if size == 0:
-                states = states | {spec.input: np.pad(array, [(0, at == axis) for at in range(array.ndim)])}
+                states = {**states, spec.input: np.pad(array, [(0, at == axis) for at in range(array.ndim)])}
     check_sizes(states)
     return states
 

@@ -1,12 +1,13 @@
 """The one place that runs a model's graphs in ONNX Runtime, with the guards that keep the process alive."""
 
 from collections.abc import Collection, Mapping
-from typing import final
+from typing import TypeVar, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.device import CPU
+from models.device_array import Rows, on_host
 from models.errors import ModelUnsupported
 from models.graph import Graph, check_tensors
 from models.manifest import Manifest
@@ -15,6 +16,9 @@ from models.rows import check_lengths_of, check_rows, check_sizes, fit_free_axes
 from models.tensors import Array, Arrays
 
 __all__ = ["Array", "Arrays", "Runner"]
+
+# The next states are where the states were: on the host or on a device.
+Where = TypeVar("Where", bound=Rows)
 
 
 @final
@@ -83,17 +87,18 @@ class Runner:
         self,
         inputs: Mapping[str, Array],
         lengths: NDArray[np.int64],
-        states: Mapping[str, Array],
+        states: Mapping[str, Where],
         *,
         step: bool = True,
-    ) -> tuple[Arrays, Arrays]:
+    ) -> tuple[Arrays, dict[str, Where]]:
         """Advance every row by its own length.
 
         Args:
             inputs: by name, `[batch, time, …]`, or `[batch, …]` where the manifest's shape has no time.
             lengths: valid steps of each row, `[batch]`, 1..time; all of them time if the graph takes no lengths,
                 and 1 if no input has a time axis.
-            states: by the graph's input names, `[batch, …]`; free axes padded to the longest row.
+            states: by the graph's input names, `[batch, …]`; free axes padded to the longest row. They may be on the
+                runner's device, unless they have free axes, and the next states then stay there.
             step: whether the step graph, where there is one, may run rows of one step.
 
         Returns:
@@ -106,7 +111,7 @@ class Runner:
         """
         rows, time = size_of(self.manifest.inputs, inputs)
         check_rows(rows, time, lengths, ragged=self._lengths is not None)
-        feeds = {**inputs, **self._fit(dict(states), inputs)}
+        feeds: dict[str, Rows] = {**inputs, **self._fit(states, inputs)}
         if self._free:
             check_sizes(feeds)
         if step and time == 1 and self._step is not None:
@@ -115,8 +120,8 @@ class Runner:
             if self._lengths is not None:
                 feeds[self._lengths] = lengths
             answers = self._main.run(self._names, feeds, rows)
-        next_states = {state.input: answers[state.output] for state in self.manifest.states}
-        return {name: answers[name] for name in self._outputs}, next_states
+        next_states = {state.input: cast("Where", answers[state.output]) for state in self.manifest.states}
+        return {name: on_host(answers[name]) for name in self._outputs}, next_states
 
     def start(self, inputs: Mapping[str, Array]) -> Arrays:
         """Make the states of new sequences from `start_inputs`, `[batch, …]`; all rows have the same shape.
@@ -132,7 +137,7 @@ class Runner:
             raise ModelUnsupported("the model has no start graph: its states begin as the manifest says")
         return self._start.run(inputs)
 
-    def peek(self, inputs: Mapping[str, Array], lengths: NDArray[np.int64], states: Mapping[str, Array]) -> Arrays:
+    def peek(self, inputs: Mapping[str, Array], lengths: NDArray[np.int64], states: Mapping[str, Rows]) -> Arrays:
         """Answer from the states, which stay as they are.
 
         Args:
@@ -146,9 +151,10 @@ class Runner:
         """
         if self._peek is None:
             raise ModelUnsupported("the model has no peek graph: it answers only as it steps")
-        return self._peek.run(inputs, lengths, self._fit(dict(states), inputs))
+        here = {name: on_host(array) for name, array in self._fit(states, inputs).items()}
+        return self._peek.run(inputs, lengths, here)
 
-    def _fit(self, states: Arrays, inputs: Mapping[str, Array]) -> Arrays:
+    def _fit(self, states: Mapping[str, Rows], inputs: Mapping[str, Array]) -> Mapping[str, Rows]:
         """Hold states with free axes against their lengths; what reaches a graph has something on every axis."""
         return fit_free_axes(self.manifest.states, states, inputs) if self._free else states
 

@@ -46,6 +46,7 @@ ONNX_RUNTIME: dict[DType, str] = {
     "FP32": "tensor(float)",
     "FP64": "tensor(double)",
 }
+DTYPES: dict[str, DType] = {text: dtype for dtype, text in ONNX_RUNTIME.items()}
 
 
 def fixed_shape(shape: Shape) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import final
 
 import grpc
@@ -15,8 +16,10 @@ import uvloop
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
 
+from models.errors import DeviceMissing
 from models.probe import probe
 from models.repository import Repository
+from models.trial import check_device
 from server.catalogue import Catalogue, State
 from server.control import Control
 from server.engine import Engine
@@ -33,11 +36,12 @@ from server.scheduler import Scheduler
 from server.sessions import Sessions
 from server.settings import Settings, read_settings
 from server.stores.base import StateStore
+from server.stores.device import place_for
 from server.types import ModelKey
 
 logger = logging.getLogger(__name__)
 
-OK, FAILED = 0, 1
+OK, FAILED, WRONG = 0, 1, 2
 # Requests leave no cycles behind; the default of 700 objects would look for them every few batches.
 COLLECT_AFTER = 50_000
 # Longer than a request is on its way: gRPC drops what comes as it closes the port, without a word.
@@ -52,8 +56,13 @@ CHANNEL = (
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Serve until a signal; returns the exit code."""
+    """Serve until a signal; returns the exit code: 2 where a setting cannot be used."""
     settings = read_settings(arguments, environment)
+    try:
+        check_device(settings.device)
+    except DeviceMissing as error:
+        sys.stderr.write(f"server: --device: {error}\n")
+        return WRONG
     log_to_stderr(settings.log_level)
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the package leaves it untyped
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -136,7 +145,8 @@ class App:
             self.sessions,
             settings,
             changed=self._changed,
-            probe=probe,
+            probe=partial(probe, device=settings.device),
+            place=place_for(settings.device),
         )
         inbox = Inbox(self.sessions, self.metrics, settings.limits)
         control = Control(self.loader, self.catalogue, explicit=settings.control == "explicit")

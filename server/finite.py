@@ -1,10 +1,11 @@
 """Looks whether rows are finite: what is not must never become the state of a sequence."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from models.device_array import Rows
 from models.tensors import TIME
 from server.signature import Signature
 from server.types import Array, Arrays, Batch, Flags, Ints, States
@@ -29,16 +30,21 @@ def finite_rows(signature: Signature, batch: Batch, outputs: Arrays, next_states
     for starting in batch.starting:
         for array in starting.inputs.values():
             finite[starting.rows] &= _all_finite(array)
-    for array in (*outputs.values(), *next_states.fixed.values()):
-        finite &= _all_finite(array)
+    for rows in (*outputs.values(), *next_states.fixed.values()):
+        finite &= _all_finite(rows)
     for arrays in next_states.ragged.values():
         finite &= np.array([np.isfinite(array).all() for array in arrays])
     return finite
 
 
-def _floats(batch: Batch, outputs: Arrays, next_states: States) -> Iterator[Array]:
+def _floats(batch: Batch, outputs: Arrays, next_states: States) -> Iterator[Rows]:
     """All that is of floats."""
-    groups = [batch.inputs, outputs, next_states.fixed, *(starting.inputs for starting in batch.starting)]
+    groups: list[Mapping[str, Rows]] = [
+        batch.inputs,
+        outputs,
+        next_states.fixed,
+        *(starting.inputs for starting in batch.starting),
+    ]
     for arrays in groups:
         yield from (array for array in arrays.values() if array.dtype.kind == "f")
     for rows in next_states.ragged.values():
@@ -53,12 +59,17 @@ def _finite_given(array: Array, lengths: Ints | None) -> Flags:
     return np.asarray((finite | (np.arange(array.shape[1]) >= lengths[:, None])).all(axis=1))
 
 
-def _all_finite(array: Array) -> Flags:
+def _all_finite(array: Rows) -> Flags:
+    """Which rows are finite; of what is on a device only the flags come here."""
+    if not isinstance(array, np.ndarray):
+        return array.finite_rows()
     return np.asarray(np.isfinite(array).reshape(len(array), -1).all(axis=1))
 
 
-def _is_finite(array: Array) -> bool:
+def _is_finite(array: Rows) -> bool:
     """Whether all is finite: then so is the sum of squares, unless it is too large, and that is one pass, not two."""
+    if not isinstance(array, np.ndarray):
+        return bool(array.finite_rows().all())
     if array.dtype.itemsize >= 4:
         flat = array.reshape(-1)
         if math.isfinite(flat.dot(flat)):

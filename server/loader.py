@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import final
 from weakref import WeakValueDictionary
 
+from models.device import CPU
 from models.errors import ModelError, ModelUnsupported
 from models.loading import CheckedModel, load_checked
 from models.repository import ModelVersion, Repository
@@ -20,6 +21,7 @@ from server.runtime import Runtime
 from server.settings import Settings
 from server.shelf import Found, Shelf
 from server.stores.memory import MemoryStore
+from server.stores.rows import HostRows, Place
 from server.types import ModelKey
 
 DELETED = "it was deleted from the repository"
@@ -42,6 +44,7 @@ class Loader:
         sequences: whoever keeps the sequences of the versions.
         changed: told of every version that begins or ceases to serve, or is refused.
         probe: tries a version where it can end no server; raises ModelError.
+        place: where the states of the versions lie.
         clock: monotonic seconds.
 
     Attributes:
@@ -58,10 +61,12 @@ class Loader:
         *,
         changed: Changed,
         probe: Probe,
+        place: Place = HostRows,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
         self._probe = probe
+        self._place = place
         self._catalogue = catalogue
         self._settings = settings
         self._changed = changed
@@ -181,7 +186,8 @@ class Loader:
     def _load(self, place: ModelVersion) -> ServedModel:
         refuse_unsupported(self._repository.read_manifest(place))
         self._probe(self._repository, place)
-        checked = load_checked(self._repository, place, threads=self._settings.threads)
+        threads, device = self._settings.threads, self._settings.device
+        checked = load_checked(self._repository, place, threads=threads, device=device)
         limits = self._settings.limits(place.name)
         store = MemoryStore(
             checked.initial,
@@ -189,6 +195,7 @@ class Loader:
             capacity=limits.max_sequences,
             ragged=Padding(checked.manifest.states).names,
             max_bytes=limits.max_state_bytes,
+            place=self._place,
         )
         if 0 < limits.max_state_bytes < store.slot_bytes:
             raise ModelUnsupported(
@@ -200,7 +207,7 @@ class Loader:
             checked.manifest,
             Runtime(checked.runner, store, vocabulary=checked.vocabulary),
             store,
-            _parameters(checked),
+            _parameters(checked, device),
         )
 
     def _refuse(self, key: ModelKey, reason: str) -> None:
@@ -252,11 +259,13 @@ def _keys(there: Mapping[int, Found]) -> list[ModelKey]:
     return [found.key for found in there.values()]
 
 
-def _parameters(checked: CheckedModel) -> dict[str, str]:
+def _parameters(checked: CheckedModel, device: str) -> dict[str, str]:
     manifest = checked.manifest
+    # It was measured on a CPU, and says nothing of a card's kernels.
+    invariant = manifest.measured.batch_invariant and device == CPU
     parameters = {
         "digest": manifest.files[manifest.graphs.main],
-        "batch_invariant": "true" if manifest.measured.batch_invariant else "false",
+        "batch_invariant": "true" if invariant else "false",
     }
     runner = checked.runner
     for name, specs in (

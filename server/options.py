@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from models.device import CPU, place_of
+from models.errors import DeviceMissing
 from models.manifest import check_name
 from models.repository import DEFAULT
 from server.limits import Limits, Totals
@@ -120,6 +122,14 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return read
 
 
+def _device(text: str) -> str:
+    try:
+        place_of(text)
+    except DeviceMissing:
+        raise ValueError from None
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(text.split(","))) if text else ()
     for name in names:
@@ -147,6 +157,7 @@ COUNT_OR_NONE = Kind("COUNT", "an integer from 1, or 0 for no limit, is expected
 SECONDS = Kind("SECONDS", "a number of seconds above 0 is expected", _seconds(above_zero=True), (int, float))
 SECONDS_OR_NONE = Kind("SECONDS", "a number of seconds from 0 is expected", _seconds(above_zero=False), (int, float))
 SIZE = Kind("BYTES", "bytes are expected, for example 512MiB or 2GiB, or 0 for no limit", _bytes, (int, str))
+DEVICE = Kind("DEVICE", "cpu, cuda or cuda:N is expected, N being the number of a card", _device, (str,))
 CONTROL = Kind("HOW", f"one of {', '.join(CONTROLS)} is expected", _one_of(*CONTROLS), (str,))
 NAMES = Kind("NAME[,NAME]", "model names with commas between them are expected", _names, (list,))
 LEVEL = Kind("LEVEL", f"one of {', '.join(LOG_LEVELS)} is expected", _one_of(*LOG_LEVELS), (str,))
@@ -163,6 +174,7 @@ SERVER = (
     Option("--listen", ADDRESS, "127.0.0.1:8001", "where gRPC is served; port 0 lets the system choose"),
     Option("--metrics", ADDRESS, "127.0.0.1:8002", "where Prometheus reads /metrics"),
     Option("--threads", COUNT, 1, "cores that one run uses"),
+    Option("--device", DEVICE, CPU, "cpu, cuda or cuda:N: where models run and states are kept"),
     Option("--control", CONTROL, "poll", "poll: serve what is published; explicit: serve what is asked for"),
     Option("--load", NAMES, (), "with --control explicit: the models to load at the start"),
     Option("--poll-seconds", SECONDS, 2.0, "how often to look for newly published versions"),

@@ -25,7 +25,10 @@ class Room:
     def take(self, model: ServedModel, count: int) -> tuple[list[int], RecurError]:
         """Take slots for as many of `count` new sequences as there is room for; the error is for the others."""
         free, full = min(self._bounds(model), key=lambda bound: bound[0])
-        return model.store.allocate(min(count, max(0, free))), full
+        try:
+            return model.store.allocate(min(count, max(0, free))), full
+        except StateFull as error:
+            return [], error
 
     def admits(self) -> bool:
         """Whether every model that serves has room for another sequence."""

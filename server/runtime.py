@@ -2,11 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, final
 
 import numpy as np
 
+from models.device_array import Rows, on_host
 from models.runner import Runner
 from server.finite import finite_rows
 from server.padding import Padding
@@ -15,7 +16,7 @@ from server.stores.base import StateStore
 from server.types import Array, Arrays, Batch, BatchResult, Flags, Ints, Part, Slots, States
 from server.vocabulary import vocabulary_of
 
-Run = Callable[[Arrays, Ints, Arrays], tuple[Arrays, Arrays]]
+Run = Callable[[Arrays, Ints, Mapping[str, Rows]], tuple[Arrays, Mapping[str, Rows]]]
 
 
 class Piece(NamedTuple):
@@ -101,7 +102,7 @@ class Runtime:
             return outputs, States(next_states)
         return self._run_ragged(run, batch, states)
 
-    def _peek(self, inputs: Arrays, lengths: Ints, states: Arrays) -> tuple[Arrays, Arrays]:
+    def _peek(self, inputs: Arrays, lengths: Ints, states: Mapping[str, Rows]) -> tuple[Arrays, Arrays]:
         return self._runner.peek(inputs, lengths, states), {}
 
     def _run_ragged(self, run: Run, batch: Batch, states: States) -> tuple[Arrays, States]:
@@ -109,7 +110,8 @@ class Runtime:
         pieces, ragged = [], {name: [*arrays] for name, arrays in states.ragged.items()}
         for rows in self._padding.alike(states.ragged):
             some, inputs = states.of(rows), {name: array[rows] for name, array in batch.inputs.items()}
-            outputs, found = run(inputs, batch.lengths[rows], {**some.fixed, **self._padding.pad(some.ragged)})
+            outputs, next_states = run(inputs, batch.lengths[rows], {**some.fixed, **self._padding.pad(some.ragged)})
+            found = {name: on_host(array) for name, array in next_states.items()}
             for name, arrays in self._padding.cut(found, inputs).items():
                 for row, array in zip(rows.tolist(), arrays, strict=True):
                     ragged[name][row] = array

@@ -27,6 +27,7 @@ class Settings:
     """How this server runs.
 
     Attributes:
+        device: `cpu`, `cuda` or `cuda:N`.
         load: the models to load at the start, where `control` is explicit.
         every_model: how a model is served that has no table of its own.
         models: by name, the models that have one.
@@ -37,6 +38,7 @@ class Settings:
     listen: str
     metrics: str
     threads: int
+    device: str
     control: str
     load: tuple[str, ...]
     poll_seconds: float

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.device_array import Rows
 from server.errors import RecurError
 
 Array = NDArray[np.generic]
@@ -221,11 +222,11 @@ class States(NamedTuple):
     """The states of some rows, by name.
 
     Attributes:
-        fixed: `[rows, …]`.
+        fixed: `[rows, …]`, on the host or on a device.
         ragged: those with a free axis: an array for each row, of its own size.
     """
 
-    fixed: Arrays
+    fixed: Mapping[str, Rows]
     ragged: Mapping[str, list[Array]] = {}
 
     def of(self, rows: Slots) -> "States":

@@ -18,7 +18,10 @@ class StateStore(abc.ABC):
 
     @abc.abstractmethod
     def allocate(self, count: int) -> list[int]:
-        """Take free slots, all or none; raises SequencesFull. What they hold is read only after a commit."""
+        """Take free slots, all or none; raises SequencesFull, or StateFull where there is no memory for them.
+
+        What they hold is read only after a commit.
+        """
 
     @abc.abstractmethod
     def release(self, slots: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""The store in this process's memory: an arena for each state tensor and each stored output, a row for each slot."""
+"""The store that lives as long as this process: states where their device is, records and stored outputs here."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import final
@@ -13,12 +13,8 @@ from server.stores.arena import Arena
 from server.stores.base import StateStore
 from server.stores.ragged import RaggedRows
 from server.stores.records import Records
+from server.stores.rows import HostRows, Place
 from server.types import Array, Arrays, Batch, Flags, Slots, States, Stored
-
-# Memory is given back in blocks of so many slots, when none of them is in use.
-BLOCK = 4096
-# Of fewer rows, to look whether their slots follow one another costs as much as it saves.
-MANY = 16
 
 
 @final
@@ -29,8 +25,9 @@ class MemoryStore(StateStore):
         initial: one initial row of each state, by name, without the batch axis.
         outputs: what an answer has, to be kept for requests that come again.
         capacity: how many sequences may be live.
-        ragged: the states with a free axis, whose rows are each of their own size.
+        ragged: the states with a free axis, whose rows are each of their own size; they lie in this process's memory.
         max_bytes: what ragged states may not grow past; 0 for no limit.
+        place: where the other states lie.
     """
 
     def __init__(
@@ -41,11 +38,11 @@ class MemoryStore(StateStore):
         capacity: int,
         ragged: Collection[str] = (),
         max_bytes: int = 0,
+        place: Place = HostRows,
     ) -> None:
         self._capacity = capacity
         self._max_bytes = max_bytes
-        self._initial = {name: row for name, row in initial.items() if name not in ragged}
-        self._states = {name: Arena(row.shape, row.dtype, capacity) for name, row in self._initial.items()}
+        self._states = place({name: row for name, row in initial.items() if name not in ragged}, capacity)
         self._ragged = RaggedRows({name: initial[name] for name in ragged})
         self._timed = {spec.name: spec.shape[:1] == (TIME,) for spec in outputs}
         self._answers = {
@@ -56,7 +53,7 @@ class MemoryStore(StateStore):
         self._long_bytes = 0
         self._free: list[int] = []
         self._touched = 0
-        self._in_use = np.zeros(-(-capacity // BLOCK), np.int64)
+        self._in_use = np.zeros(-(-capacity // self._states.block), np.int64)
         self._dirty: set[int] = set()
         self.records = Records(capacity)
 
@@ -66,16 +63,17 @@ class MemoryStore(StateStore):
             raise SequencesFull(
                 f"{self.live} sequences are live and {self._capacity} are the most this model may have; try again later"
             )
-        slots = [self._free.pop() for _ in range(min(count, len(self._free)))]
-        fresh = range(self._touched, self._touched + count - len(slots))
-        self._touched = fresh.stop
-        slots += fresh
-        np.add.at(self._in_use, np.array(slots, np.intp) // BLOCK, 1)
+        used = self._free[: -count - 1 : -1] if count else []
+        slots = [*used, *range(self._touched, self._touched + count - len(used))]
+        self._states.reserve(slots)
+        del self._free[len(self._free) - len(used) :]
+        self._touched += count - len(used)
+        np.add.at(self._in_use, np.array(slots, np.intp) // self._states.block, 1)
         return slots
 
     @override
     def release(self, slots: Sequence[int]) -> None:
-        blocks = np.array(slots, np.intp) // BLOCK
+        blocks = np.array(slots, np.intp) // self._states.block
         np.subtract.at(self._in_use, blocks, 1)
         self._dirty.update(blocks.tolist())
         self._free.extend(slots)
@@ -86,14 +84,7 @@ class MemoryStore(StateStore):
 
     @override
     def gather(self, slots: Slots, fresh: Flags) -> States:
-        ragged = self._ragged.take(slots, fresh)
-        if (run := _run(slots)) is not None and not fresh.any():
-            return States({name: arena.rows[run] for name, arena in self._states.items()}, ragged)
-        states = {name: arena.rows.take(slots, 0, mode="clip") for name, arena in self._states.items()}
-        if fresh.any():
-            for name, state in states.items():
-                state[fresh] = self._initial[name]
-        return States(states, ragged)
+        return States(self._states.take(slots, fresh), self._ragged.take(slots, fresh))
 
     @override
     def without_room(self, slots: Slots, next_states: States) -> Flags | None:
@@ -110,9 +101,7 @@ class MemoryStore(StateStore):
             outputs = {name: array[kept] for name, array in outputs.items()}
             next_states = next_states.of(kept)
         slots = batch.slots
-        place = _run(slots) or slots
-        for name, arena in self._states.items():
-            arena.rows[place] = next_states.fixed[name]
+        self._states.put(slots, next_states.fixed)
         self._ragged.put(slots, next_states.ragged)
         self.records.write(batch)
         if self._long:
@@ -136,8 +125,9 @@ class MemoryStore(StateStore):
     def trim(self) -> None:
         for block in self._dirty:
             if not self._in_use[block]:
-                first, last = block * BLOCK, min((block + 1) * BLOCK, self._capacity)
-                for arena in (*self._states.values(), *self._answers.values()):
+                self._states.forget(block)
+                first, last = block * self._states.block, min((block + 1) * self._states.block, self._capacity)
+                for arena in self._answers.values():
                     arena.forget(first, last)
         self._dirty.clear()
 
@@ -154,7 +144,7 @@ class MemoryStore(StateStore):
     @property
     @override
     def slot_bytes(self) -> int:
-        return sum(arena.row_bytes for arena in (*self._states.values(), *self._answers.values()))
+        return self._states.row_bytes + sum(arena.row_bytes for arena in self._answers.values())
 
     @property
     @override
@@ -180,14 +170,6 @@ class MemoryStore(StateStore):
     def _drop_long(self, slot: int) -> None:
         if answer := self._long.pop(slot, None):
             self._long_bytes -= _size(answer)
-
-
-def _run(slots: Slots) -> slice | None:
-    """The slots as a slice, where they follow one another: then rows are read in place and written at once."""
-    first, rows = slots.item(0) if len(slots) else 0, len(slots)
-    if rows < MANY or slots.item(-1) - first != rows - 1 or first < 0 or not (slots[1:] > slots[:-1]).all():
-        return None
-    return slice(first, first + rows)
 
 
 def _size(answer: Mapping[str, Array]) -> int:

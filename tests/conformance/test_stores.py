@@ -1,15 +1,18 @@
 """What every store of states promises; a new store is a line in the table."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.device_array import on_host
 from models.manifest import TensorSpec
 from server.errors import SequencesFull
 from server.stores.base import StateStore
+from server.stores.device import DeviceRows
 from server.stores.memory import MemoryStore
 from server.types import UNNUMBERED, Batch, Record, States, Stored
 
@@ -21,8 +24,10 @@ CAPACITY = 4
 STATE_BYTES = 2 * 4 + 8 + 4 * 8
 ANSWER_BYTES = 2 * 4 + 8 + 3 * 8
 
+_MEMORY = partial(MemoryStore, INITIAL | RAGGED, OUTPUTS, capacity=CAPACITY, ragged=RAGGED)
 STORES: dict[str, Callable[..., StateStore]] = {
-    "memory": lambda **options: MemoryStore(INITIAL | RAGGED, OUTPUTS, capacity=CAPACITY, ragged=RAGGED, **options),
+    "memory": _MEMORY,
+    "device": partial(_MEMORY, place=partial(DeviceRows, device="cpu")),
 }
 
 
@@ -74,7 +79,7 @@ def commit(store, slots, values, *, lengths=None, steps=None, kept=None, positio
 
 
 def gather(store, slots, fresh=None):
-    return whole(store, slots, fresh).fixed
+    return {name: on_host(rows) for name, rows in whole(store, slots, fresh).fixed.items()}
 
 
 def whole(store, slots, fresh=None):
@@ -130,7 +135,7 @@ def test_gathering_a_fresh_row_does_not_change_what_is_kept(store):
 def test_what_was_gathered_is_a_copy(store):
     [slot] = store.allocate(1)
     commit(store, [slot], [5])
-    gather(store, [slot])["b"][:] = 0
+    whole(store, [slot]).fixed["b"][np.array([0])] = np.array([0])
     assert gather(store, [slot])["b"].tolist() == [50]
 
 

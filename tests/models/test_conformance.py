@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.device_array import DeviceArray, on_host
 from models.loading import load_checked
 from models.rows import steps_of, time_axis
 from models.tensors import NUMPY, TIME
@@ -86,6 +87,20 @@ def test_a_row_alone_and_unpadded_has_the_bits_it_has_in_a_batch(model, checked,
         alone, next_alone = checked.runner.run(short, lengths[row : row + 1], before)
         assert_same_bits(alone, steps_of(model.outputs, one_row(outputs, row), 0, length))
         assert_same_bits(next_alone, after)
+
+
+@pytest.mark.parametrize("count", [1, ROWS])
+def test_states_on_a_device_stay_there_and_have_the_bits_of_those_on_the_host(model, checked, rows, count):
+    inputs, lengths, states = (
+        {k: a[:count] for k, a in part.items()} if isinstance(part, dict) else part[:count] for part in rows
+    )
+    there = {name: DeviceArray.of(array, "cpu") for name, array in states.items()}
+    outputs, next_states = checked.runner.run(inputs, lengths, there)
+    expected, next_expected = checked.runner.run(inputs, lengths, states)
+    assert_same_bits(outputs, expected)
+    assert all(isinstance(array, DeviceArray) for array in next_states.values())
+    assert_same_bits({name: on_host(array) for name, array in next_states.items()}, next_expected)
+    assert_same_bits({name: array.numpy() for name, array in there.items()}, states)
 
 
 @pytest.mark.parametrize("model", TIMED.values(), ids=TIMED, indirect=True)

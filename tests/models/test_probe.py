@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from models import probe as probing
-from models.errors import GoldenMismatch, ModelDamaged, ModelError
+from models.errors import DeviceMissing, GoldenMismatch, ModelDamaged, ModelError
 from models.loading import load_checked
 from models.probe import probe
 from models.repository import Repository
@@ -26,6 +26,15 @@ def instead(monkeypatch, program: str) -> None:
 
 def test_a_good_model_passes(repository):
     probe(repository, zoo.publish(repository, "lstm", zoo.lstm()))
+
+
+def test_the_golden_answers_are_replayed_on_the_device_that_is_named(repository):
+    place = zoo.publish(repository, "sum", SUM)
+    with pytest.raises(DeviceMissing) as here:
+        load_checked(repository, place, device="cuda")
+    with pytest.raises(DeviceMissing) as there:
+        probe(repository, place, device="cuda")
+    assert str(there.value) == str(here.value)
 
 
 def test_a_repository_named_from_the_working_folder_is_found(repository, monkeypatch):
@@ -84,14 +93,14 @@ def test_a_damaged_file_is_refused_without_a_line_on_stderr(repository, capfd):
 
 @pytest.mark.parametrize("kind", ModelError.__subclasses__())
 def test_what_the_child_refuses_is_raised_here_as_the_same_error(repository, monkeypatch, capfd, kind):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise kind("output 'ä'\ndiffers")
 
     place = zoo.publish(repository, "sum", SUM)
     with monkeypatch.context() as patch:
         patch.setattr(probing, "load_checked", refuse)
         patch.setattr(probing, "_leave_no_core_file", lambda: None)
-        status = probing.main([str(repository.root), place.name, str(place.version)])
+        status = probing.main([str(repository.root), place.name, str(place.version), "cpu"])
     said = capfd.readouterr().out.encode()
     assert said.count(b"\n") == 1
     instead(monkeypatch, f"import sys; sys.stdout.buffer.write({said!r}); sys.exit({status})")

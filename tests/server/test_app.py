@@ -3,7 +3,7 @@ import weakref
 
 import pytest
 
-from server.app import App, report
+from server.app import App, main, report
 from server.settings import read_settings
 from tests import zoo
 
@@ -64,3 +64,18 @@ async def test_a_repository_without_models_says_so(built):
     app = built()
     await app.loader.poll()
     assert list(report(app.catalogue, app.settings, []))[-1].startswith("no model in ")
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_card_that_cannot_be_used_ends_the_server_before_it_listens_with_one_line(repository, capfd, command):
+    flags = ["--repository", str(repository.root), "--listen", "not.a.host.here:1"]
+    assert main([command, *flags], {"RECUR_DEVICE": "cuda"}) == 2
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.startswith("server: --device: device 'cuda' needs ONNX Runtime with its CUDA provider")
+    assert line.endswith("install onnxruntime-gpu in onnxruntime's place, or use the device 'cpu'")
+
+
+def test_the_probe_runs_and_states_lie_where_models_run(built, monkeypatch):
+    app = built("--device", "cuda:1")
+    assert app.loader._probe.keywords == {"device": "cuda:1"}
+    assert app.loader._place.keywords == {"device": "cuda:1"}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from models.errors import ModelDamaged
-from models.manifest import FILE
+from models.loading import load_checked
+from models.manifest import FILE, Measured
 from models.repository import ModelVersion, Repository
 from server import loader as loading
 from server.catalogue import Catalogue, State
@@ -571,3 +572,19 @@ async def test_what_is_loaded_begins_at_its_stored_initial_state(repository, fol
         "batch_invariant": "false",
         "vocabulary": "a\nb",
     }
+
+
+@pytest.mark.parametrize(("device", "promised"), [("cpu", "true"), ("cuda", "false")])
+async def test_what_was_measured_on_a_cpu_is_promised_there_alone(repository, monkeypatch, device, promised):
+    monkeypatch.setattr(loading, "load_checked", lambda *args, **_: load_checked(*args))
+    zoo.publish(repository, "good", zoo.running_sum(), measured=Measured(batch_invariant=True))
+    followed = Followed(repository, "--device", device)
+    await followed.poll()
+    assert followed.catalogue.find("good").parameters["batch_invariant"] == promised
+
+
+async def test_a_model_is_loaded_on_the_device_of_the_settings(repository):
+    zoo.publish(repository, "good", zoo.running_sum())
+    followed = Followed(repository, "--device", "cuda:1")
+    await followed.poll()
+    assert followed.catalogue.refused()[GOOD].startswith("device 'cuda:1' needs ONNX Runtime with its CUDA provider")

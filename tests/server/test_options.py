@@ -9,6 +9,7 @@ BAD_TEXTS = {
     "--listen": ["8001", ":8001", "host:", "host:port", "host:65536", "host:-1", ""],
     "--metrics": ["8002", "host:99999"],
     "--threads": ["0", "x"],
+    "--device": ["", "gpu", "CPU", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:99999", "cuda "],
     "--control": ["none", ""],
     "--load": ["../a", "a,,b", ".a"],
     "--poll-seconds": ["0", "x"],

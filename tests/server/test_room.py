@@ -92,3 +92,14 @@ def test_new_sequences_are_admitted_while_every_model_has_room():
 
 def test_no_model_at_all_has_room():
     assert room_of(keys=())[0].admits(), "nothing is full"
+
+
+def test_a_store_without_memory_takes_no_sequence_and_says_so(monkeypatch):
+    room, [first, *_] = room_of()
+    full = StateFull("the device has no memory")
+
+    def refuse(_):
+        raise full
+
+    monkeypatch.setattr(first.store, "allocate", refuse)
+    assert room.take(first, 2) == ([], full)

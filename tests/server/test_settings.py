@@ -19,6 +19,7 @@ GOOD = {
     "--listen": ("[::]:0", "[::]:0"),
     "--metrics": ("localhost:9", "localhost:9"),
     "--threads": ("2", 2),
+    "--device": ("cuda:1", "cuda:1"),
     "--control": ("explicit", "explicit"),
     "--poll-seconds": ("9", 9.0),
     "--drain-seconds": ("2.5e0", 2.5),

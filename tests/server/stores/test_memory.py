@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.manifest import TensorSpec
-from server.stores import memory
+from server.stores import rows
 from server.stores.memory import MemoryStore
 from server.types import Batch, States
 
@@ -29,7 +29,7 @@ def write(store, slots, width):
 @pytest.fixture
 def wide(monkeypatch):
     """Make a store of rows of a MiB, whose blocks are of 8 slots."""
-    monkeypatch.setattr(memory, "BLOCK", 8)
+    monkeypatch.setattr(rows, "BLOCK", 8)
     return MemoryStore({"a": np.zeros(MIB // 4, np.float32)}, OUTPUTS, capacity=500)
 
 
@@ -77,7 +77,7 @@ def test_slots_of_a_block_that_went_back_are_used_again(wide):
 
 
 def test_the_last_block_may_be_cut_off_by_the_capacity(monkeypatch):
-    monkeypatch.setattr(memory, "BLOCK", 8)
+    monkeypatch.setattr(rows, "BLOCK", 8)
     store = MemoryStore({"a": np.zeros(MIB // 4, np.float32)}, OUTPUTS, capacity=10)
     slots = store.allocate(10)
     write(store, slots, MIB // 4)
