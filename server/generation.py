@@ -70,9 +70,9 @@ def draw(decode: Decode, answer: Array, how: Sampling, seed: int, number: int) -
 def _symbol(logits: Probabilities, how: Sampling, uniform: float) -> int:
     """Draw one of the most probable symbols."""
     scaled = (logits - logits.max()) / how.temperature
-    weights = np.exp(scaled)
-    order = np.argsort(-weights, kind="stable")[: how.top_k or None]
-    sums = (weights[order] / weights[order].sum()).cumsum()
+    order = np.argsort(-scaled, kind="stable")[: how.top_k or None]
+    weights = np.exp(scaled[order])
+    sums = (weights / weights.sum()).cumsum()
     if how.top_p < 1.0:
         order = order[: int(np.searchsorted(sums, how.top_p)) + 1]
         sums = sums[: len(order)]
