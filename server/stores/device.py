@@ -35,6 +35,7 @@ class DeviceRows(StateRows):
         self._capacity = capacity
         self._initial = {name: DeviceArray.of(row[None], device) for name, row in initial.items()}
         self._blocks: dict[int, Block] = {}
+        self._torn: set[int] = set()
         self.row_bytes = sum(row.dtype.itemsize * math.prod(row.shape) for row in initial.values())
         self.block = max(1, min(capacity, BLOCK_BYTES // max(1, self.row_bytes)))
 
@@ -52,6 +53,8 @@ class DeviceRows(StateRows):
 
     @override
     def take(self, slots: Slots, fresh: Flags) -> Mapping[str, Rows]:
+        if not self._torn.isdisjoint(slots[~fresh].tolist()):
+            raise RuntimeError(f"{self._device} failed as a state was written: its sequence has to begin anew")
         parts = self._parts(slots, np.flatnonzero(~fresh))
         begin = np.setdiff1d(np.arange(len(slots)), np.concatenate([[], *(rows for rows, _, _ in parts)]))
         parts.append((begin, self._initial, np.zeros_like(begin)))
@@ -66,9 +69,13 @@ class DeviceRows(StateRows):
 
     @override
     def put(self, slots: Slots, states: Mapping[str, Rows]) -> None:
+        # A device that fails between two states of a row leaves a state that never was, which must not be gone on from.
+        written = set(slots.tolist())
+        self._torn |= written
         for rows, block, places in self._parts(slots, np.arange(len(slots))):
             for name, array in block.items():
                 array.put(places, states[name], rows)
+        self._torn -= written
 
     @override
     def forget(self, block: int) -> None:

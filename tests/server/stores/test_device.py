@@ -91,6 +91,28 @@ def test_a_block_that_was_given_back_is_neither_read_nor_written(blocks):
     assert read(blocks, [3, 0]) == [7, 80], "the initial state, not what memory held"
 
 
+def test_a_row_whose_states_were_written_in_part_is_not_gone_on_from(blocks, monkeypatch):
+    blocks.reserve([0, 1, 4])
+    write(blocks, [0, 1, 4], [1, 2, 3])
+    put = DeviceArray.put
+
+    def fail_at_b(array, *arguments):
+        if array.dtype == np.int64:
+            raise RuntimeError("the card is gone")
+        put(array, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeviceArray, "put", fail_at_b)
+        with pytest.raises(RuntimeError, match="the card is gone"):
+            write(blocks, [0, 4], [8, 9])
+    for torn in ([0], [4], [1, 4]):
+        with pytest.raises(RuntimeError, match=r"failed as a state was written: its sequence has to begin anew$"):
+            read(blocks, torn)
+    assert read(blocks, [1, 4], fresh=[1]) == [20, 7]
+    write(blocks, [4], [5])
+    assert read(blocks, [4, 1]) == [50, 20]
+
+
 def test_a_device_without_memory_refuses_a_sequence_and_takes_no_slot(monkeypatch):
     monkeypatch.setattr(device, "BLOCK_BYTES", 2 * ROW_BYTES)
     store = MemoryStore(INITIAL, (), capacity=6, place=partial(DeviceRows, device="cpu"))
