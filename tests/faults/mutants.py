@@ -36,7 +36,7 @@ MUTANTS = (
         "server/runtime.py",
         "        outputs, next_states = self._compute(batch, states)\n",
         "        outputs, next_states = self._compute(batch, states)\n"
-        "        next_states = {name: state[::-1] for name, state in next_states.items()}\n",
+        "        next_states = States({name: state[::-1] for name, state in next_states.fixed.items()})\n",
         f"{INVARIANCE}[ledger]",
     ),
     Mutant(
@@ -49,8 +49,8 @@ MUTANTS = (
     Mutant(
         "lengths are ignored",
         "server/runtime.py",
-        "self._runner.run(batch.inputs, batch.lengths, states)",
-        "self._runner.run(batch.inputs, np.full_like(batch.lengths, batch.lengths.max()), states)",
+        "run(batch.inputs, batch.lengths, states.fixed)",
+        "run(batch.inputs, np.full_like(batch.lengths, batch.lengths.max()), states.fixed)",
         f"{INVARIANCE}[ledger]",
     ),
     Mutant(
@@ -77,8 +77,8 @@ MUTANTS = (
     Mutant(
         "the answer leaves before the commit",
         "server/runtime.py",
-        "            self._store.commit(batch, outputs, next_states, _kept(batch, finite))\n",
-        "            late = (batch, outputs, next_states, _kept(batch, finite))\n"
+        "            self._store.commit(batch, outputs, next_states, kept)\n",
+        "            late = (batch, outputs, next_states, kept)\n"
         "            __import__('threading').Timer(0.02, self._store.commit, late).start()\n",
         f"{STEPS}test_a_start_after_the_end_is_a_new_life_and_the_end_again_is_its_answer",
     ),
@@ -109,6 +109,20 @@ MUTANTS = (
         "        self._free.extend(slots)\n",
         "",
         "tests/faults/test_leaks.py::test_sequences_that_have_ended_leave_no_memory",
+    ),
+    Mutant(
+        "a generation draws anew when it comes again",
+        "server/generation.py",
+        "key=np.array([seed, number], np.uint64)",
+        "key=np.random.randint(0, 2**62, 2, np.int64).astype(np.uint64)",
+        "tests/e2e/test_generation.py::test_a_stream_of_any_client_gets_one_answer_a_step_and_the_last_again",
+    ),
+    Mutant(
+        "annotations are padded, and how many there are is not known",
+        "server/padding.py",
+        "array[(*before, slice(max(0, int(count))))].copy()",
+        "array.copy()",
+        "tests/server/test_padding.py",
     ),
 )
 
