@@ -13,7 +13,7 @@ from server.past import Past
 from server.room import Room
 from server.roster import Rosters
 from server.turn import Turn
-from server.types import NOWHERE, UNNUMBERED, Chunk, Scope, SequenceId, Stored, Words
+from server.types import NOWHERE, UNNUMBERED, Chunk, ModelKey, Scope, SequenceId, Stored, Words
 
 
 @final
@@ -109,14 +109,27 @@ class Judge:
         return model.store.recall(slot) if slot >= 0 else self._past.stored(scope, sequence)
 
     def _create(self, model: ServedModel, turn: Turn, rows: Sequence[int]) -> None:
-        """Take slots for as many new sequences as there is room for, the first first."""
-        slots, full = self._room.take(model, len(rows))
+        """Take slots for sequences that begin here, first for those that leave another version by it."""
+        moving: dict[int, ModelKey] = {}
+        if not self._rosters.alone(model.key):
+            moving = {row: old for row in rows if (old := self._rosters.version(*turn.owner(row)))}
+        leaving: list[ServedModel] = []
+        for row, old in moving.items():
+            with_it = [*leaving, self._catalogue[old]]
+            if self._take(model, turn, [row], with_it):
+                leaving = with_it
+        self._take(model, turn, [row for row in rows if row not in moving], leaving)
+
+    def _take(self, model: ServedModel, turn: Turn, rows: Sequence[int], leaving: Sequence[ServedModel]) -> int:
+        """Take slots for as many rows as there is room for, the first first; returns how many."""
+        slots, full = self._room.take(model, len(rows), leaving)
         for row, slot in zip(rows, slots, strict=False):
             turn.slots[row] = slot
             turn.created.append(row)
             _begin_anew(turn, row)
         for row in rows[len(slots) :]:
             turn.fail(row, full)
+        return len(slots)
 
 
 def _begin_anew(turn: Turn, row: int) -> None:

@@ -1,6 +1,6 @@
 """How many new sequences there is room for: live ones and their bytes, of each model version and of all."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import final
 
 from server.catalogue import Catalogue, ServedModel
@@ -22,9 +22,15 @@ class Room:
         self._totals = totals
         self.limits = limits
 
-    def take(self, model: ServedModel, count: int) -> tuple[list[int], RecurError]:
-        """Take slots for as many of `count` new sequences as there is room for; the error is for the others."""
-        free, full = min(self._bounds(model), key=lambda bound: bound[0])
+    def take(self, model: ServedModel, count: int, leaving: Sequence[ServedModel] = ()) -> tuple[list[int], RecurError]:
+        """Take slots for as many of `count` new sequences as there is room for; the error is for the others.
+
+        Args:
+            model: the version on which they begin.
+            count: how many they are.
+            leaving: for each sequence that ends where one of this turn begins, the version that it leaves.
+        """
+        free, full = min(self._bounds(model, leaving), key=lambda bound: bound[0])
         try:
             return model.store.allocate(min(count, max(0, free))), full
         except StateFull as error:
@@ -34,7 +40,7 @@ class Room:
         """Whether every model that serves has room for another sequence."""
         return all(free > 0 for model in self._catalogue.served() for free, _ in self._bounds(model))
 
-    def _bounds(self, model: ServedModel) -> Iterable[tuple[int, RecurError]]:
+    def _bounds(self, model: ServedModel, leaving: Sequence[ServedModel] = ()) -> Iterable[tuple[int, RecurError]]:
         limits, totals, store = self.limits(model.key.name), self._totals, model.store
         most = limits.max_sequences
         yield (
@@ -48,11 +54,12 @@ class Room:
             )
         if most := totals.max_total_sequences:
             yield (
-                most - sum(loaded.store.live for loaded in self._catalogue.loaded()),
+                most + len(leaving) - sum(loaded.store.live for loaded in self._catalogue.loaded()),
                 SequencesFull(f"at most {most} sequences live here; try again later"),
             )
         if most := totals.max_total_state_bytes:
             used = sum(loaded.store.used_bytes for loaded in self._catalogue.loaded())
+            used -= sum(left.store.slot_bytes for left in leaving)
             yield (
                 (most - used) // store.slot_bytes,
                 StateFull(f"the sequences here hold {most} bytes, the most they may; try again later"),

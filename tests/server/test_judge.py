@@ -3,6 +3,7 @@ import pytest
 
 from server.errors import InvalidRequest, SequenceExists, SequenceGone, SequencesFull, VersionMismatch
 from server.judge import Judge
+from server.limits import Totals
 from server.types import NOWHERE, UNNUMBERED, ModelKey
 from tests.server.fakes import ADDER, SCOPE, Server, chunk
 
@@ -117,6 +118,14 @@ def test_a_start_that_is_not_counted_moves_to_its_version():
     court.server.publish(SECOND)
     turn = court.begin(chunk([1], ids="a", model=SECOND, start=True))
     assert (kinds(turn), turn.created, court.server.live(SECOND)) == ({}, [0], 1)
+
+
+def test_sequences_that_move_take_their_own_room_and_leave_none_for_others():
+    court = Court(totals=Totals(max_total_sequences=2))
+    court.server.publish(SECOND)
+    turn = court.begin(chunk(*[[1]] * 3, ids=["new", "a", "b"], model=SECOND, start=True))
+    assert (turn.created, kinds(turn)) == ([1, 2], {0: SequencesFull})
+    assert (court.server.live(ADDER), court.server.live(SECOND)) == (2, 2), "until the turn is committed"
 
 
 def test_ids_and_tenants_are_told_apart():

@@ -73,6 +73,22 @@ def test_all_models_share_the_totals(totals):
     assert taken(room, first, 1) == 0
 
 
+@pytest.mark.parametrize("totals", [Totals(max_total_sequences=3), Totals(max_total_state_bytes=3 * SLOT_BYTES)])
+def test_a_sequence_that_moves_takes_the_room_that_it_leaves_on_another_version(totals):
+    room, [first, second, _] = room_of(totals=totals)
+    taken(room, first, 3)
+    assert taken(room, second, 1) == 0
+    assert [len(room.take(second, 1, [first] * number)[0]) for number in (1, 2)] == [1, 1]
+    assert len(room.take(second, 1, [first] * 2)[0]) == 0, "two leave and two have come"
+
+
+@pytest.mark.parametrize("limits", [Limits(max_sequences=2), Limits(max_state_bytes=2 * SLOT_BYTES)])
+def test_a_version_that_is_full_takes_none_that_moves_either(limits):
+    room, [first, second, _] = room_of({"a": limits})
+    taken(room, second, 2)
+    assert len(room.take(second, 1, [first])[0]) == 0
+
+
 def test_a_limit_that_is_lowered_below_what_lives_admits_nothing():
     limits = {"a": Limits(max_sequences=9)}
     room, [first, *_] = room_of(limits)

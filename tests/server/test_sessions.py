@@ -11,8 +11,10 @@ from server.errors import (
     RecurError,
     SequenceGone,
     SequencesFull,
+    StateFull,
     VersionMismatch,
 )
+from server.limits import Totals
 from server.types import ModelKey
 from tests.server.fakes import ADDER, BROKEN, SCOPE, Server, chunk, position, result, sums
 
@@ -226,6 +228,22 @@ async def test_a_failed_move_to_the_newest_version_leaves_the_sequence_on_its_ow
     assert isinstance(await result(server.ask([INFINITE], sequence=5, start=True)), NotFinite)
     assert (server.live(ADDER), server.live(SECOND), len(server.sessions)) == (1, 0, 1)
     assert await sums(server.ask([1], sequence=5)) == [[102]]
+
+
+@pytest.mark.parametrize("totals", [Totals(max_total_sequences=2), Totals(max_total_state_bytes=24)])
+async def test_a_full_server_lets_a_sequence_that_it_has_begin_anew_on_a_newer_version(totals):
+    server = Server(totals=totals)
+    assert server.catalogue[ADDER].store.slot_bytes == 12
+    async with server.running():
+        for sequence in (5, 6):
+            await result(server.ask([1], sequence=sequence, start=True))
+        server.publish(SECOND)
+        assert isinstance(await result(server.ask([INFINITE], sequence=5, start=True)), NotFinite)
+        assert (server.live(ADDER), server.live(SECOND)) == (2, 0), "what fails moves nobody"
+        assert await sums(server.ask([1], sequence=5, start=True)) == [[201]]
+        assert (server.live(ADDER), server.live(SECOND), len(server.sessions)) == (1, 1, 2)
+        assert isinstance(await result(server.ask([1], sequence=7, start=True)), (SequencesFull, StateFull))
+        assert await sums(server.ask([1], sequence=6)) == [[102]]
 
 
 async def test_steps_sent_behind_a_start_go_to_its_version(server):
