@@ -13,8 +13,7 @@ import grpc
 import msgspec
 import prometheus_client
 import uvloop
-from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health
 
 from models.errors import DeviceMissing
 from models.probe import probe
@@ -31,6 +30,7 @@ from server.room import Room
 from server.rpc.health import Health
 from server.rpc.inbox import Inbox
 from server.rpc.inference import InferenceService
+from server.rpc.library import reflection
 from server.rpc.transport import SERVICE, handler
 from server.scheduler import Scheduler
 from server.sessions import Sessions
@@ -155,10 +155,10 @@ class App:
     async def start(self) -> None:
         """Load the models, then listen; raises OSError or RuntimeError where an address is taken."""
         self._server = grpc.aio.server(options=CHANNEL)
-        self._server.add_generic_rpc_handlers((handler(self.service),))
+        self._server.add_generic_rpc_handlers(
+            (handler(self.service), reflection(SERVICE.full_name, health.SERVICE_NAME))
+        )
         await self.health.start(self._server)
-        names = (SERVICE.full_name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
         await self.loader.poll()
         for name in sorted(self.loader.awaited):
             logger.warning("model to load is not in the repository yet", extra={"model": name})

@@ -3,10 +3,11 @@
 from typing import final
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 
 from server.catalogue import Catalogue
 from server.errors import ModelMissing, ModelNotReady
+from server.rpc.library import handler
 from server.types import ModelKey
 
 ADMISSION = "recur.admission"
@@ -24,7 +25,7 @@ class Health:
 
     async def start(self, server: grpc.aio.Server) -> None:
         """Serve `grpc.health.v1` on the server, which is ready with any models or none."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+        server.add_generic_rpc_handlers((handler(health.SERVICE_NAME, self._servicer),))
         await self._set("", serves=True)
         await self._set(ADMISSION, serves=True)
 
