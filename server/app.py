@@ -27,6 +27,7 @@ from server.loader import Loader
 from server.log import log_to_stderr
 from server.metrics import Metrics
 from server.room import Room
+from server.rpc import connection
 from server.rpc.health import Health
 from server.rpc.inbox import Inbox
 from server.rpc.inference import InferenceService
@@ -46,13 +47,6 @@ OK, FAILED, WRONG = 0, 1, 2
 COLLECT_AFTER = 50_000
 # Longer than a request is on its way: gRPC drops what comes as it closes the port, without a word.
 LINGER_SECONDS = 0.25
-LARGEST_MESSAGE = 64 * 2**20
-CHANNEL = (
-    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-    ("grpc.max_send_message_length", LARGEST_MESSAGE),
-    # Two servers on one port would share its clients by chance; the second must fail.
-    ("grpc.so_reuseport", 0),
-)
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -154,7 +148,7 @@ class App:
 
     async def start(self) -> None:
         """Load the models, then listen; raises OSError or RuntimeError where an address is taken."""
-        self._server = grpc.aio.server(options=CHANNEL)
+        self._server = grpc.aio.server(options=connection.options(self.settings.max_connection_calls))
         self._server.add_generic_rpc_handlers(
             (handler(self.service), reflection(SERVICE.full_name, health.SERVICE_NAME))
         )

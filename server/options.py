@@ -175,6 +175,7 @@ SERVER = (
     Option("--metrics", ADDRESS, "127.0.0.1:8002", "where Prometheus reads /metrics"),
     Option("--threads", COUNT, 1, "cores that one run uses"),
     Option("--device", DEVICE, CPU, "cpu, cuda or cuda:N: where models run and states are kept"),
+    Option("--max-connection-calls", COUNT, 512, "calls that one connection has open; more wait at the client"),
     Option("--control", CONTROL, "poll", "poll: serve what is published; explicit: serve what is asked for"),
     Option("--load", NAMES, (), "with --control explicit: the models to load at the start"),
     Option("--poll-seconds", SECONDS, 2.0, "how often to look for newly published versions"),

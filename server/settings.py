@@ -39,6 +39,7 @@ class Settings:
     metrics: str
     threads: int
     device: str
+    max_connection_calls: int
     control: str
     load: tuple[str, ...]
     poll_seconds: float

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
-END_HEADERS = 4
-CANCEL = 8
+ACK, END_HEADERS = 1, 4
+REFUSED, CANCEL = 7, 8
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 SECONDS = 20
 

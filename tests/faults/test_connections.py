@@ -3,27 +3,28 @@
 import asyncio
 import random
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import grpc
 import numpy as np
 import pytest
 
-from demo.serving import Serving
+from demo.serving import Serving, serving
 from server.pb import grpc_service_pb2 as pb
 from server.pb import grpc_service_pb2_grpc as stubs
 from tests.e2e.test_server_process import eventually
 from tests.faults import http2
-from tests.faults.conftest import SCALE, open_files, resident_bytes
+from tests.faults.conftest import FULL, assert_healthy, open_files, resident_bytes
 from tests.wire import SECONDS, ask, values
 from tests.zoo import ledger_answers
 
 pytestmark = pytest.mark.e2e
 
 MIB = 2**20
-SOCKETS, STREAMS, RESETS, PINGS = 1000, 1000 * SCALE, 2000 * SCALE, 5000 * SCALE
-# What a stream that is gone may leave until Python collects its cycles.
-BYTES_A_STREAM = 24 * 1024
+SOCKETS, RESETS, PINGS = 1000, 20_000, 50_000
+CHANNELS = 10 if FULL else 2
+# What the server takes of one connection unless it is told otherwise.
+CALLS = 512
 CLIENT_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(193)
 OTHERS = {
     "HTTP/1": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -63,32 +64,32 @@ def test_what_is_not_grpc_is_hung_up_on(server: Serving, healthy: Healthy, proto
     healthy()
 
 
+def reset(address: str, count: int) -> None:
+    """Open calls and reset each at once, all on one connection."""
+    block, cancel = http2.headers(), http2.CANCEL.to_bytes(4, "big")
+    with http2.connection(address) as connected:
+        http2.begin(connected)
+        try:
+            for stream in range(1, 2 * count, 2):
+                begun = http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block)
+                connected.sendall(begun + http2.frame(http2.RESET, 0, stream, cancel))
+        except ConnectionError:
+            pass  # to hang up is one of the right answers
+
+
 @pytest.mark.usefixtures("freed")
-def test_thousands_of_streams_that_are_reset_at_once(server: Serving, healthy: Healthy):
-    block = http2.headers()
-
-    def reset(count: int) -> None:
-        with http2.connection(server.listen) as connected:
-            http2.begin(connected)
-            try:
-                for number in range(count):
-                    stream = 2 * number + 1
-                    connected.sendall(
-                        http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block)
-                        + http2.frame(http2.RESET, 0, stream, http2.CANCEL.to_bytes(4, "big"))
-                    )
-            except ConnectionError:
-                pass  # to hang up is one of the right answers
-            healthy()
-
-    reset(RESETS)
+def test_thousands_of_calls_that_are_reset_at_once_leave_no_memory(server: Serving, healthy: Healthy):
+    for _ in range(2):
+        reset(server.listen, RESETS)
+        healthy()
     before = resident_bytes(server)
-    reset(RESETS)
-    assert resident_bytes(server) - before < RESETS * BYTES_A_STREAM
+    reset(server.listen, RESETS)
+    healthy()
+    eventually(lambda: abs(resident_bytes(server) - before) < before / 10)
 
 
 @pytest.mark.usefixtures("freed")
-def test_a_flood_of_pings_is_hung_up_on(server: Serving, healthy: Healthy):
+def test_a_flood_of_pings_is_hung_up_on_and_told_why(server: Serving, healthy: Healthy):
     with http2.connection(server.listen) as connected:
         http2.begin(connected)
         try:
@@ -96,12 +97,63 @@ def test_a_flood_of_pings_is_hung_up_on(server: Serving, healthy: Healthy):
                 connected.sendall(http2.frame(http2.PING, 0, 0, bytes(8)))
         except ConnectionError:
             pass  # it has hung up already
-        kinds = set()
-        for kind, _ in http2.frames(connected):
-            kinds.add(kind)
-            if kind == http2.GOAWAY:
-                break
         healthy()
+        [reason] = [payload for kind, payload in http2.frames(connected) if kind == http2.GOAWAY]
+    assert reason.endswith(b"too_many_pings")
+    healthy()
+
+
+@pytest.mark.usefixtures("freed")
+def test_calls_of_one_connection_beyond_the_most_are_refused_and_the_others_go_on(server: Serving, healthy: Healthy):
+    block, over = http2.headers(), 100
+    question = http2.message(ask(None, [1, 2]).SerializeToString())
+    with http2.connection(server.listen) as connected:
+        http2.begin(connected)
+        connected.sendall(http2.frame(http2.SETTINGS, http2.ACK, 0))
+        for stream in range(1, 2 * (CALLS + over), 2):
+            connected.sendall(http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block))
+        kinds = http2.frames(connected)
+        refused = [next(payload for kind, payload in kinds if kind == http2.RESET) for _ in range(over)]
+        assert set(refused) == {http2.REFUSED.to_bytes(4, "big")}
+        healthy()
+        connected.sendall(http2.frame(http2.DATA, 0, 1, question))
+        data = next(payload for kind, payload in kinds if kind == http2.DATA)
+    assert values(pb.ModelStreamInferResponse.FromString(data[5:]).infer_response) == ledger_answers([1, 2])
+
+
+async def test_a_call_beyond_the_most_waits_at_its_client_until_another_ends(fault_repository):
+    with serving(fault_repository.root, "--max-connection-calls", "5") as server:
+        async with grpc.aio.insecure_channel(server.listen) as channel:
+            calls = stubs.GRPCInferenceServiceStub(channel)
+            streams = [calls.ModelStreamInfer() for _ in range(5)]
+            assert await asyncio.gather(*map(answered, streams)) == [ledger_answers([1])] * 5
+            waiting = [asyncio.create_task(answered(calls.ModelStreamInfer())) for _ in range(2)]
+            await asyncio.to_thread(assert_healthy, server)
+            await answered(streams[0])
+            assert not any(task.done() for task in waiting)
+            for stream in streams[:2]:
+                await stream.done_writing()
+            assert await asyncio.wait_for(asyncio.gather(*waiting), SECONDS) == [ledger_answers([1])] * 2
+            for stream in streams:
+                stream.cancel()
+
+
+async def test_a_client_that_always_has_more_calls_than_one_connection_may_is_never_refused(fault_repository):
+    with serving(fault_repository.root, "--max-connection-calls", "50") as server:
+        async with grpc.aio.insecure_channel(server.listen) as channel:
+            calls = stubs.GRPCInferenceServiceStub(channel)
+
+            async def caller() -> None:
+                for _ in range(10):
+                    assert values(await calls.ModelInfer(ask(None, [1]), timeout=SECONDS)) == ledger_answers([1])
+
+            await asyncio.gather(*(caller() for _ in range(200)))
+
+
+async def answered(stream: grpc.aio.StreamStreamCall) -> list[int]:
+    """Ask for a step of no sequence."""
+    await stream.write(ask(None, [1]))
+    return values((await stream.read()).infer_response)
 
 
 @pytest.mark.usefixtures("freed")
@@ -121,16 +173,19 @@ def test_messages_that_are_never_finished_cost_little(server: Serving, healthy: 
 
 @pytest.mark.usefixtures("freed")
 async def test_thousands_of_streams_at_once_are_all_answered(server: Serving, healthy: Healthy):
-    async with grpc.aio.insecure_channel(server.listen) as channel:
-        calls = stubs.GRPCInferenceServiceStub(channel)
-        streams = [calls.ModelStreamInfer() for _ in range(STREAMS)]
+    async with AsyncExitStack() as stack:
+        channels = [await stack.enter_async_context(channel_of_its_own(server)) for _ in range(CHANNELS)]
+        streams = [
+            stubs.GRPCInferenceServiceStub(channel).ModelStreamInfer() for channel in channels for _ in range(CALLS)
+        ]
 
         async def step(number: int, x: int, *, start: bool) -> pb.ModelStreamInferResponse:
             await streams[number].write(ask(f"stream {number}", [x], start=start))
             return await streams[number].read()
 
         for xs in ([3], [3, 4]):
-            told = await asyncio.gather(*(step(number, xs[-1], start=len(xs) == 1) for number in range(STREAMS)))
+            steps = (step(number, xs[-1], start=len(xs) == 1) for number in range(len(streams)))
+            told = await asyncio.gather(*steps)
             assert not [one.error_message for one in told if one.error_message]
             assert all(values(one.infer_response) == ledger_answers(xs)[-1:] for one in told)
             await asyncio.to_thread(healthy)
@@ -140,6 +195,10 @@ async def test_thousands_of_streams_at_once_are_all_answered(server: Serving, he
             await stream.done_writing()
         assert [await stream.code() for stream in streams[1::2]] == [grpc.StatusCode.OK] * len(streams[1::2])
     await asyncio.to_thread(healthy)
+
+
+def channel_of_its_own(server: Serving) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(server.listen, [("grpc.use_local_subchannel_pool", 1)])
 
 
 @pytest.mark.usefixtures("freed")

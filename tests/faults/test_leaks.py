@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 
 import grpc
 import numpy as np
@@ -72,20 +71,6 @@ def test_a_client_that_stands_still_holds_nobody_up(server: Serving):
         finally:
             client.kill()
     eventually(lambda: open_files(server) <= files)
-
-
-@pytest.mark.long
-def test_a_client_that_stands_still_is_hung_up_on_in_the_end(server: Serving):
-    with doomed(server) as client:
-        before = open_files(server)
-        try:
-            client.send_signal(signal.SIGSTOP)
-            for _ in range(4):
-                with suppress(AssertionError):
-                    eventually(lambda: open_files(server) < before)
-            assert open_files(server) < before
-        finally:
-            client.kill()
 
 
 def test_what_a_killed_client_was_told_stands(server: Serving):
