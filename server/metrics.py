@@ -121,9 +121,9 @@ class Metrics:
         """Show whether new sequences are admitted."""
         self._admission.set(admits)
 
-    def expired(self, key: ModelKey) -> None:
-        """Count a sequence that was ended for idleness."""
-        self._expirations.labels(*_labels(key)).inc()
+    def expired(self, key: ModelKey, count: int) -> None:
+        """Count sequences that were ended for idleness."""
+        self._expirations.labels(*_labels(key)).inc(count)
 
     def sample(self, name: str, key: ModelKey, **labels: str) -> float:
         """Read a series of one version, 0 where nothing was counted yet."""

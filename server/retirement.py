@@ -26,7 +26,7 @@ class Live(Protocol):
         """Count what still needs a version: its live sequences, and its requests that wait or run."""
         ...
 
-    def end_all(self, key: ModelKey, how: str) -> None:
+    async def end_all(self, key: ModelKey, how: str) -> None:
         """End all sequences of a version; a later step of one is told how its sequence went.
 
         Called before a version is unloaded too, when none is left: nothing of the version may be kept then.
@@ -85,13 +85,13 @@ class Retirement:
 
     async def _look(self, key: ModelKey, deadline: float) -> None:
         if self._sequences.live(key) and deadline <= self._clock():
-            self._sequences.end_all(key, ENDED)
+            await self._sequences.end_all(key, ENDED)
         if self._sequences.live(key) == 0 and self._deadlines.pop(key, None) is not None:
             await self._unload(key)
 
     async def _unload(self, key: ModelKey) -> None:
         reason = self._catalogue.standings(key.name)[key].reason
-        self._sequences.end_all(key, ENDED)
+        await self._sequences.end_all(key, ENDED)
         held = [self._catalogue.unload(key, reason)]
         _log("model unloaded", key, reason=reason)
         await self._changed(key)

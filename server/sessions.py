@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from server.catalogue import Catalogue, ServedModel, State
 from server.engine import Engine
-from server.errors import RecurError
+from server.errors import RecurError, SequenceGone
 from server.exactly_once import Ended
 from server.judge import Judge
 from server.metrics import Metrics
@@ -22,6 +22,8 @@ from server.types import UNNUMBERED, Chunk, ModelKey, Scope, SequenceId, Slots
 from server.watch import Watches
 
 ENDED = "has ended"
+# How many sequences are ended for their clients before requests have their turn again: some milliseconds' work.
+AT_ONCE = 64
 
 
 @final
@@ -53,6 +55,7 @@ class Sessions(Turns):
         self._rosters = Rosters()
         self._past = Past()
         self._judge = Judge(catalogue, self._rosters, self._past, room, clock=clock)
+        self._turn: Turn | None = None
 
     def __len__(self) -> int:
         return len(self._rosters)
@@ -138,10 +141,12 @@ class Sessions(Turns):
 
     @override
     def begin(self, chunks: Sequence[Chunk]) -> Turn:
-        return self._judge.begin(chunks)
+        self._turn = self._judge.begin(chunks)
+        return self._turn
 
     @override
     def commit(self, turn: Turn) -> None:
+        self._turn = None
         model, now = self._catalogue[turn.model], self._clock()
         self._follow(turn)
         if turn.plain and not turn.errors:
@@ -166,33 +171,66 @@ class Sessions(Turns):
         """End idle sequences and give memory back until cancelled; each at most a second late."""
         while True:
             await asyncio.sleep(1.0)
-            self.expire()
+            await self.expire()
 
-    def expire(self) -> int:
-        """End the sequences that were idle too long; returns how many."""
+    async def expire(self) -> int:
+        """End the sequences that were idle too long, requests having their turn meanwhile; returns how many."""
         now, count = self._clock(), 0
-        for key, roster in self._rosters.items():
-            seconds, records = self._room.limits(key.name).idle_seconds, self._catalogue[key].store.records
-            for slot in records.idle_since(now - seconds).tolist():
-                scope, sequence = roster.who(slot)
-                if self._engine.holds(scope, sequence):
-                    records.used[slot] = now
-                    continue
-                self._metrics.expired(key)
-                self._end(key, scope, sequence, f"expired after {seconds:g} s without a request")
-                self.watches.tell(scope, sequence, "expired")
-                count += 1
-            self._catalogue[key].store.trim()
+        records = {key: self._catalogue[key].store.records for key, _ in self._rosters.items()}
+        idle = {key: record.idle_since(now - self._idle_seconds(key)) for key, record in records.items()}
+        for key, slots in idle.items():
+            for first in range(0, max(1, len(slots)), AT_ONCE):
+                if key in self._rosters:
+                    count += self._expire(key, slots[first : first + AT_ONCE], now)
+                await asyncio.sleep(0)
+        return count
+
+    def _expire(self, key: ModelKey, slots: Slots, now: float) -> int:
+        """End those of some sequences that are idle still."""
+        seconds, store, roster, count = self._idle_seconds(key), self._catalogue[key].store, self._rosters.of(key), 0
+        for slot in store.records.idle_since(now - seconds, among=slots).tolist():
+            scope, sequence = roster.who(slot)
+            if self._engine.holds(scope, sequence):
+                store.records.used[slot] = now
+                continue
+            self._end(key, scope, sequence, f"expired after {seconds:g} s without a request")
+            self.watches.tell(scope, sequence, "expired")
+            count += 1
+        self._metrics.expired(key, count)
+        store.trim()
         self._announce()
         return count
 
-    def end_all(self, key: ModelKey, how: str) -> None:
-        """End every sequence of a version that is about to go."""
-        for scope, sequence in self._rosters.of(key).everyone():
+    def _idle_seconds(self, key: ModelKey) -> float:
+        return self._room.limits(key.name).idle_seconds
+
+    async def end_all(self, key: ModelKey, how: str) -> None:
+        """End every sequence of a version that is about to go, requests having their turn meanwhile."""
+        roster = self._rosters.of(key)
+        everyone = roster.everyone()
+        for first in range(0, len(everyone), AT_ONCE):
+            self._end_some(key, everyone[first : first + AT_ONCE], how)
+            await asyncio.sleep(0)
+        if not len(roster):
+            self._rosters.drop(key)
+        self._announce()
+
+    def _end_some(self, key: ModelKey, sequences: Sequence[tuple[Scope, SequenceId]], how: str) -> None:
+        roster, in_flight = self._rosters.of(key), self._in_flight(key)
+        for scope, sequence in sequences:
+            if sequence not in roster.of(scope):
+                continue
+            if (row := in_flight.get((scope, sequence))) is not None and self._turn is not None:
+                self._turn.fail(row, SequenceGone(f"sequence {sequence!r} of model '{scope.model}' {how}"))
             self._end(key, scope, sequence, how)
             self.watches.tell(scope, sequence, "model_gone")
-        self._rosters.drop(key)
-        self._announce()
+
+    def _in_flight(self, key: ModelKey) -> dict[tuple[Scope, SequenceId], int]:
+        """The rows in flight of a version's live sequences."""
+        turn = self._turn
+        if turn is None or turn.model != key:
+            return {}
+        return {turn.owner(row): row for row in np.flatnonzero(turn.slots >= 0).tolist() if row not in turn.created}
 
     def _follow(self, turn: Turn) -> None:
         """Let each sequence's events be told to the stream of its last step that was not refused."""

@@ -48,5 +48,6 @@ class Watches:
 
     def close(self, watch: Watch) -> None:
         """Forget a stream that has ended."""
-        for scope, sequence in list(watch.keys):
-            self.leave(scope, sequence)
+        for key in watch.keys:
+            del self._by_key[key]
+        watch.keys.clear()

@@ -30,9 +30,11 @@ class Records:
         columns = (self.position, self.length, self.digest, self.life)
         return Record(*(column.item(slot) for column in columns))
 
-    def idle_since(self, moment: float) -> Slots:
-        """Give the slots of sequences that were not asked after a moment."""
-        return np.flatnonzero((self.used > 0) & (self.used <= moment))
+    def idle_since(self, moment: float, among: Slots | None = None) -> Slots:
+        """Give the slots of sequences that were not asked after a moment; of some slots, where they are given."""
+        used = self.used if among is None else self.used[among]
+        idle = np.flatnonzero((used > 0) & (used <= moment))
+        return idle if among is None else among[idle]
 
     def write(self, batch: Batch) -> None:
         """Record what a batch did."""

@@ -32,7 +32,7 @@ class Living:
     def live(self, key: ModelKey) -> int:
         return self.counts.get(key, 0)
 
-    def end_all(self, key: ModelKey, how: str) -> None:
+    async def end_all(self, key: ModelKey, how: str) -> None:
         if self.counts.pop(key, 0):
             self.ended.append(key)
 

@@ -83,7 +83,7 @@ def test_a_version_is_ready_or_refused(metrics):
 
 
 def test_sequences_that_expired_are_counted(metrics):
-    metrics.expired(KEY)
+    metrics.expired(KEY, 1)
     assert value(metrics, "recur_expirations_total", **OWN) == 1
 
 
@@ -132,7 +132,7 @@ def test_nothing_is_left_of_versions_that_came_and_went():
         metrics.of(key).answered("OK", 0.1)
         metrics.of(key).answered("NOT_FOUND", 0.1)
         metrics.of(key).ran(rows=2, most=4, time_=1, steps=2, seconds={"compute": 0.1})
-        metrics.expired(key)
+        metrics.expired(key, 1)
         metrics.unloaded(key)
         metrics.unloaded(key)
     assert 'model="charlm"' not in generate_latest(metrics.registry).decode()

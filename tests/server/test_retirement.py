@@ -28,7 +28,7 @@ class Living:
     def live(self, key: ModelKey) -> int:
         return self.counts.get(key, 0)
 
-    def end_all(self, key: ModelKey, how: str) -> None:
+    async def end_all(self, key: ModelKey, how: str) -> None:
         if self.live(key):
             self.ended.append((key, how))
         self.forgotten.add(key)

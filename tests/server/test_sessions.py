@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +16,9 @@ from server.errors import (
     VersionMismatch,
 )
 from server.limits import Totals
+from server.sessions import AT_ONCE
 from server.types import ModelKey
-from tests.server.fakes import ADDER, BROKEN, SCOPE, Server, chunk, position, result, sums
+from tests.server.fakes import ADDER, BROKEN, PATIENCE_SECONDS, SCOPE, Server, chunk, position, result, sums
 
 SECOND = ModelKey(ADDER.name, 2)
 INFINITE = float("inf")
@@ -77,7 +79,7 @@ async def test_a_step_after_the_end_is_told_so(server):
 async def test_a_step_after_expiry_is_told_so(server):
     await result(server.ask([1], sequence=5, start=True))
     server.clock.now += 61
-    assert server.sessions.expire() == 1
+    assert await server.sessions.expire() == 1
     error = await result(server.ask([1], sequence=5))
     assert isinstance(error, SequenceGone)
     assert "expired after 60 s" in error.sentence
@@ -136,10 +138,10 @@ async def test_only_idle_sequences_expire(server):
     server.clock.now += 30
     await result(server.ask([1], sequence="used", start=True))
     server.clock.now += 29.9
-    assert server.sessions.expire() == 0
+    assert await server.sessions.expire() == 0
     await result(server.ask([1], sequence="used"))
     server.clock.now += 0.1
-    assert server.sessions.expire() == 1
+    assert await server.sessions.expire() == 1
     assert server.live() == 1
     assert await sums(server.ask([1], sequence="used")) == [[103]]
     assert server.metrics.sample("recur_expirations_total", ADDER) == 1
@@ -150,7 +152,7 @@ async def test_a_failed_step_does_not_keep_a_sequence_alive_but_shows_it_is_used
     server.clock.now += 59
     await result(server.ask([2], sequence=5))
     server.clock.now += 59
-    assert server.sessions.expire() == 0
+    assert await server.sessions.expire() == 0
 
 
 async def test_a_sequence_with_a_chunk_that_waits_does_not_expire():
@@ -160,13 +162,13 @@ async def test_a_sequence_with_a_chunk_that_waits_does_not_expire():
         await result(server.ask([1], sequence="idle", start=True))
     server.clock.now += 1000
     waiting = server.ask([1], sequence="waits")
-    assert server.sessions.expire() == 1
+    assert await server.sessions.expire() == 1
     async with server.running():
         assert await sums(waiting) == [[102]]
     server.clock.now += 59
-    assert server.sessions.expire() == 0
+    assert await server.sessions.expire() == 0
     server.clock.now += 1
-    assert server.sessions.expire() == 1
+    assert await server.sessions.expire() == 1
 
 
 async def test_slots_are_neither_leaked_nor_shared_whatever_happens(server, seed):
@@ -307,7 +309,7 @@ async def test_what_ended_on_a_version_that_is_gone_is_not_looked_for_there(serv
     await result(server.ask([1], sequence=5, start=True, step=0))
     server.publish(SECOND)
     await result(server.ask([1], sequence=6, start=True, step=0))
-    server.sessions.end_all(ADDER, "ended with its version")
+    await server.sessions.end_all(ADDER, "ended with its version")
     server.publish(third)
     assert await sums(server.ask([1], sequence=5, start=True, step=0)) == [[301]]
 
@@ -318,7 +320,7 @@ async def test_the_sequences_of_a_version_can_all_be_ended_and_are_told_how(serv
     server.publish(SECOND)
     await result(server.ask([1], sequence="new", start=True))
     assert (server.sessions.live(ADDER), server.sessions.live(SECOND)) == (2, 1)
-    server.sessions.end_all(ADDER, "ended with its version")
+    await server.sessions.end_all(ADDER, "ended with its version")
     assert (server.live(ADDER), server.live(SECOND), len(server.sessions)) == (0, 1, 1)
     error = await result(server.ask([1], sequence=5))
     assert isinstance(error, SequenceGone)
@@ -348,19 +350,89 @@ async def test_rows_for_many_sequences_find_their_versions(server):
 async def test_the_reaper_ends_idle_sequences_until_it_is_cancelled(server, monkeypatch):
     await result(server.ask([1], sequence=5, start=True))
     server.clock.now += 60
-    slept = asyncio.Event()
+    slept = []
 
     async def sleep(seconds):
-        assert seconds == 1.0
-        if slept.is_set():
+        slept.append(seconds)
+        if slept.count(1.0) == 2:
             await asyncio.Event().wait()
-        slept.set()
 
     monkeypatch.setattr("server.sessions.asyncio", SimpleNamespace(sleep=sleep))
     reaping = asyncio.create_task(server.sessions.reap())
-    await slept.wait()
-    while server.sessions.live(ADDER):
+    while slept.count(1.0) < 2:
         await asyncio.wait([reaping], timeout=0)
     reaping.cancel()
     await asyncio.gather(reaping, return_exceptions=True)
+    assert slept == [1.0, 0, 1.0]
     assert isinstance(await result(server.ask([1], sequence=5)), SequenceGone)
+
+
+async def begin_many(server: Server, count: int) -> None:
+    flags = {"start": True, "step": 0}
+    assert not (await server.ask_many(range(1, count + 1), *[[1]] * count, **flags)).errors
+    assert len(server.sessions) == count
+
+
+@pytest.mark.parametrize("ending", ["expire", "end_all"])
+async def test_requests_have_their_turn_while_many_sequences_are_ended(ending):
+    count = 5 * AT_ONCE
+    server = Server(capacity=count, max_batch=count)
+    async with server.running():
+        await begin_many(server, count)
+        server.clock.now += 61
+        others = [server.ask([2])]
+        work = server.sessions.expire() if ending == "expire" else server.sessions.end_all(ADDER, "went")
+        task = asyncio.create_task(work)
+        assert await sums(others[0]) == [[102]]
+        assert not task.done(), "others waited for all of them"
+        await task
+    assert (len(server.sessions), server.live()) == (0, 0)
+
+
+async def test_a_sequence_that_steps_while_others_are_ended_for_idleness_lives_on():
+    count = 20 * AT_ONCE
+    server = Server(capacity=count, max_batch=count)
+    async with server.running():
+        await begin_many(server, count)
+        server.clock.now += 61
+        expiring = asyncio.create_task(server.sessions.expire())
+        while not server.metrics.sample("recur_expirations_total", ADDER):
+            await asyncio.wait([expiring], timeout=0)
+        assert await sums(server.ask([2], sequence=count)) == [[103]]
+        assert not expiring.done(), "it was the last in line"
+        assert await expiring == count - 1
+    assert len(server.sessions) == 1
+
+
+async def test_a_version_that_goes_while_its_sequences_are_ended_for_idleness_is_let_go():
+    count = 3 * AT_ONCE
+    server = Server(capacity=count, max_batch=count)
+    async with server.running():
+        await begin_many(server, count)
+        server.clock.now += 61
+        expired, _ = await asyncio.gather(server.sessions.expire(), server.sessions.end_all(ADDER, "went"))
+        assert 0 < expired < count
+        server.catalogue.unload(ADDER, "went")
+        assert (len(server.sessions), await server.sessions.expire()) == (0, 0)
+
+
+@pytest.mark.parametrize("end", [False, True])
+async def test_a_step_in_flight_of_a_sequence_that_is_ended_with_its_version_is_told_so(server, end):
+    await result(server.ask([1], sequence=5, start=True))
+    begun, gate, run, loop = asyncio.Event(), threading.Event(), server.runner.run, asyncio.get_running_loop()
+
+    def held(*given):
+        loop.call_soon_threadsafe(begun.set)
+        gate.wait(PATIENCE_SECONDS)
+        return run(*given)
+
+    server.runner.run = held
+    asked = server.ask([1] * 5000, sequence=5, end=end)
+    await begun.wait()
+    await server.sessions.end_all(ADDER, "went with its version")
+    gate.set()
+    error = await result(asked)
+    assert isinstance(error, SequenceGone)
+    assert "went with its version" in error.sentence
+    assert (len(server.sessions), server.live()) == (0, 0)
+    assert await sums(server.ask([1])) == [[101]], "the engine goes on"

@@ -67,10 +67,10 @@ async def test_sequences_tell_whoever_asked_for_their_last_step():
         server.clock.now += 30
         await result(server.ask([1], sequence="gone", watch=told.watch))
         server.clock.now += 31
-        server.sessions.expire()
+        await server.sessions.expire()
         assert told.events == [("idle", "expired")]
         [model] = server.catalogue.served()
-        server.sessions.end_all(model.key, "was ended: its model was unloaded")
+        await server.sessions.end_all(model.key, "was ended: its model was unloaded")
     assert told.events == [("idle", "expired"), ("gone", "model_gone")]
 
 
@@ -80,7 +80,7 @@ async def test_a_step_that_is_refused_takes_no_sequence_from_its_stream():
         await result(server.ask([1], sequence=1, start=True, step=0, watch=told.watch))
         await result(server.ask([1], sequence=1, step=9, watch=other.watch))
         server.clock.now += 61
-        server.sessions.expire()
+        await server.sessions.expire()
     assert (told.events, other.events) == ([(1, "expired")], [])
 
 
