@@ -1,4 +1,4 @@
-"""The commands of data: which sets there are, and bringing them."""
+"""The commands of data: which sets there are, bringing them, and a look at the user's own."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import urllib3
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from training.data import store
 from training.data.fetch import PUBLIC, Shown, fetch
 from training.data.listing import as_lines, as_markdown, rows
+from training.data.own.check import check_recipe
 from training.errors import WrongUse
 
 EXAMPLE = """example:
@@ -25,11 +27,14 @@ when the same command is given again.
 
 
 def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `data list` and `data fetch` to the commands of training."""
-    data = commands.add_parser("data", help="the data sets: list them, fetch them")
+    """Add `data list`, `data fetch` and `data check` to the commands of training."""
+    data = commands.add_parser("data", help="the data sets: list them, fetch them, check your own")
     data_commands = data.add_subparsers(required=True, metavar="COMMAND")
     _add_list(data_commands)
     _add_fetch(data_commands)
+    checking = data_commands.add_parser("check", help="read your own data, and say what is in it and what is wrong")
+    checking.add_argument("recipe", type=Path, metavar="RECIPE", help="a .toml file with the table [data]")
+    checking.set_defaults(command=lambda options: sys.stdout.write(check_recipe(options.recipe)))
 
 
 def _add_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

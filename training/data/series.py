@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Part = TypeVar("Part")
 Item = TypeVar("Item")
 
+PARTS = ("train", "validation", "test")
+
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
