@@ -1,8 +1,10 @@
 import json
+import re
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.training.data.test_sound import write_wav
 from training.cli import main
 from training.data.generators import GENERATED
 from training.data.sets import published
@@ -75,3 +77,22 @@ def test_a_fetch_that_fails_is_one_line(empty, mirror, capsys, arguments, code, 
     assert wrong.startswith("training: ")
     assert sentence in wrong
     assert wrong.count("\n") == 1
+
+
+def test_the_programs_and_recipes_of_the_documentation_do_what_they_say(tmp_path, data_folder, monkeypatch, capsys):
+    data_folder("japanese_vowels")
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [f"{machine},{day},{at},1,2,3,train" for machine in range(20) for day in (1, 2) for at in range(3)]
+    (tmp_path / "sensors.csv").write_text("\n".join(["machine,day,at,speed,heat,wear,part", *rows]))
+    (tmp_path / "recordings").mkdir()
+    for name in "abcdefghij":
+        write_wav(tmp_path / "recordings" / f"{name}.wav", bytes(8))
+    monkeypatch.chdir(tmp_path)
+    table, sound = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    for recipe, said in ((table, "120 rows; sequences 40 / 0 / 0"), (sound, "1 classes, 8000 samples a second")):
+        (tmp_path / "mine.toml").write_text(recipe)
+        assert main(["data", "check", "mine.toml"]) == 0
+        assert said in capsys.readouterr().out
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(program, "data.md", "exec"), {})
+    assert "120" in capsys.readouterr().out
