@@ -10,6 +10,7 @@ from pathlib import Path
 from models.errors import ModelError
 from models.repository import DEFAULT, Repository
 from training.architectures import ARCHITECTURES
+from training.data.cli import add_data
 from training.errors import Interrupted, TrainingError, WrongUse
 from training.job import STAGES, Job
 from training.processes import is_first
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=lambda _: sys.stdout.write("".join(f"{name}\n" for name in sorted(ARCHITECTURES))))
     recipes = commands.add_parser("recipes", help="the recipes that Recur ships")
     recipes.set_defaults(command=lambda _: sys.stdout.write("".join(f"{name}\n" for name in recipe_names())))
+    add_data(commands)
     return parser
 
 

@@ -2,6 +2,7 @@
 
 TrainingError            exit code 1
 ├── DataInvalid          data that is missing, empty or not what its kind needs
+├── FetchFailed          a download that was cut, is not what was published, or has no room
 ├── RunInvalid           a run folder that lacks a stage's results, or belongs to other settings or data
 ├── Diverged             a loss that is no number any more
 ├── VerificationFailed   an exported graph that differs from the trained model
@@ -16,6 +17,10 @@ class TrainingError(Exception):
 
 class DataInvalid(TrainingError):
     """Data that is missing, empty or not what its kind needs."""
+
+
+class FetchFailed(TrainingError):
+    """A download that was cut, is not what was published, or has no room."""
 
 
 class RunInvalid(TrainingError):

@@ -1,0 +1,1 @@
+"""The user's own data: tables of rows, and folders of sound."""
