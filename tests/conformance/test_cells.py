@@ -21,6 +21,7 @@ from training.export import cells
 from training.export.cells import CELLS
 from training.export.graph import export
 from training.model import SequenceModel
+from training.publish import DTYPES
 from training.verify import Trial, answers
 
 INPUT, HIDDEN, SYMBOLS = 5, 6, 7
@@ -46,7 +47,10 @@ def build(kind: type[Cell], *, double: bool = True) -> Cell:
 
 
 def some_state(cell: Cell, rows: int = ROWS) -> State:
-    return {name: torch.randn_like(tensor) for name, tensor in cell.init_state(rows).items()}
+    return {
+        name: torch.randn_like(tensor) if tensor.is_floating_point() else torch.randint_like(tensor, 100)
+        for name, tensor in cell.init_state(rows).items()
+    }
 
 
 def some_inputs(rows: int = ROWS, time: int = TIME) -> Tensor:
@@ -212,7 +216,7 @@ def manifest_of(model: SequenceModel) -> Manifest:
         outputs=(TensorSpec("y", "FP32", ("time", SYMBOLS)),),
         lengths="lengths",
         states=tuple(
-            StateSpec(f"state.{name}", f"next_state.{name}", "FP32", tuple(tensor.shape[1:]))
+            StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
             for name, tensor in model.cell.init_state(1).items()
         ),
         golden_source="torch",
