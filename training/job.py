@@ -12,10 +12,10 @@ from models.golden import write_golden
 from models.manifest import GOLDEN
 from models.repository import ModelVersion, Repository, digest_of
 from training import curves
-from training.architectures import ARCHITECTURES
+from training.architectures import build_cell
 from training.data.baselines import baselines
 from training.data.text import Text, load_text
-from training.errors import RunInvalid
+from training.errors import RunInvalid, WrongUse
 from training.export.graph import export, export_step
 from training.export.trace import Traces
 from training.model import SequenceModel
@@ -192,5 +192,8 @@ def _written(place: ModelVersion) -> dict[str, Any]:
 def build_model(recipe: Recipe, symbols: int) -> SequenceModel:
     """Build the recipe's model with fresh parameters."""
     sizes = recipe.model
-    cell = ARCHITECTURES[recipe.architecture](sizes.embedding_size, sizes.hidden_size)
+    try:
+        cell = build_cell(recipe.architecture, sizes.embedding_size, sizes.hidden_size, recipe.cell)
+    except ValueError as error:
+        raise WrongUse(f"recipe '{recipe.name}': {error}") from error
     return SequenceModel(symbols=symbols, embedding_size=sizes.embedding_size, cell=cell, dropout=sizes.dropout)

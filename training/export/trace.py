@@ -55,7 +55,7 @@ def _trace(cell: Cell) -> onnx.GraphProto:
     # As it answers, not as it trains; and the caller's cell stays what it is.
     cell = copy.deepcopy(cell).cpu().float().eval()
     state = cell.init_state(_ROWS)
-    x, states = torch.zeros(_ROWS, cell.input_size), [tensor.clone() for tensor in state.values()]
+    x, states = torch.zeros(_ROWS, cell.input_size), [tensor.detach().clone() for tensor in state.values()]
     batch = {0: torch.export.Dim("batch")}
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
