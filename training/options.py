@@ -41,5 +41,5 @@ def _as_sentence(text: str, names: tuple[str, ...], options: Mapping[str, Any]) 
         return f"cell: there is no key '{unknown[1]}'; there is {', '.join(names) or 'none'}"
     place = _PLACE.search(text)
     key = place[1] if place else ""
-    came = f", got {options[key]!r}" if key in options and "got" not in text else ""
+    came = f", got {options[key]!r}" if key in options and text.startswith("Expected") and "got" not in text else ""
     return f"cell.{key}: {text[: place.start()] if place else text}{came}"

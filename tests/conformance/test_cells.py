@@ -1,11 +1,7 @@
-"""One suite over the table of architectures: what every cell must hold, and mutants that must not pass it."""
+"""One suite over the table of architectures: what every cell must hold."""
 
-import inspect
-import sys
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import onnx
@@ -14,96 +10,42 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.errors import ModelDamaged, RowsInvalid
-from models.manifest import Graphs, Manifest, StateSpec, TensorSpec
-from models.runner import Runner
+from tests.conformance.cells import (
+    CASES,
+    HIDDEN,
+    INPUT,
+    ROWS,
+    SINGLE,
+    TIME,
+    Kind,
+    build,
+    case,
+    disturb,
+    exported,
+    model_of,
+    one_thread,
+    some_inputs,
+    some_state,
+    some_trial,
+)
 from tests.conformance.equations import EQUATIONS
-from training.architectures import ARCHITECTURES, build_cell
-from training.architectures.clockwork import Clockwork
-from training.architectures.deep_transition import DeepTransition
-from training.architectures.delays import Delays
-from training.architectures.echo_state import EchoState
-from training.architectures.gru import GRU, MinimalGatedUnit
-from training.architectures.leaky import Leaky
+from training.architectures import ARCHITECTURES
 from training.architectures.lstm import LSTM
-from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, PeepholeLSTM, ProjectedLSTM
-from training.architectures.output_recurrence import OutputRecurrence
-from training.architectures.rnn import RNN
 from training.architectures.stack import Stack
-from training.architectures.vector_to_sequence import VectorToSequence
-from training.cell import Cell, Conditioned, State
-from training.export import cells
-from training.export.graph import export, export_step
+from training.cell import Cell, State
+from training.export.graph import export
 from training.export.lint import varying_operators
 from training.export.recurrence import has_native
-from training.export.trace import Traces
-from training.model import SequenceModel
-from training.publish import DTYPES
 from training.verify import Trial, answers
 
-INPUT, HIDDEN, SYMBOLS = 5, 6, 7
-ROWS, TIME = 4, 9
+__all__ = ["one_thread"]
+
 EXACT = 1e-12
-SINGLE = 1e-5
 
-# Builds a cell of an input size and a hidden size.
-Kind = Callable[[int, int], Cell]
 Check = Callable[[Kind], None]
-
-
-def case(name: str, **options: object) -> Kind:
-    return partial(build_cell, name, options=options)
-
-
-VARIANTS: Mapping[str, Kind] = {
-    "echo_state leaky": case("echo_state", leak=0.4, density=0.5),
-    "gru before": case("gru", reset="before"),
-    "gru none": case("gru", reset="none"),
-    "leaky learned": case("leaky", per_unit=True, learned=True),
-    "output_recurrence narrow": case("output_recurrence", output_size=2),
-    "stack dense": case("stack", layers=("leaky", "skip"), skip="dense", normalise=True),
-    "stack residual": case("stack", layers=("gru", {"architecture": "clockwork", "periods": [1, 3]}), skip="residual"),
-    "vector_to_sequence initial": case("vector_to_sequence", way="initial"),
-    "vector_to_sequence input": case("vector_to_sequence", way="input"),
-}
-CASES: Mapping[str, Kind] = {name: case(name) for name in sorted(ARCHITECTURES)} | VARIANTS
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Let threads of tensors this small not wait for each other, which takes longer than the work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def build(kind: Kind, *, double: bool = True) -> Cell:
-    cell = kind(INPUT, HIDDEN)
-    return cell.double() if double else cell
-
-
-def some_state(cell: Cell, rows: int = ROWS) -> State:
-    """A state as a sequence may have, with whatever the cell makes of a context."""
-    if isinstance(cell, Conditioned):
-        return cell.begin(torch.randn(rows, cell.context_size, dtype=next(cell.parameters()).dtype))
-    return {
-        name: torch.randn_like(tensor) if tensor.is_floating_point() else torch.randint_like(tensor, 100)
-        for name, tensor in cell.init_state(rows).items()
-    }
-
-
-def disturb(cell: nn.Module) -> None:
-    """Move every parameter from where it begins, as training does; biases that are zero would not be missed."""
-    with torch.no_grad():
-        for parameter in cell.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-
-
-def some_inputs(rows: int = ROWS, time: int = TIME) -> Tensor:
-    return torch.randn(rows, time, INPUT, dtype=torch.float64)
 
 
 def assert_same(found: tuple[Tensor, State], expected: tuple[Tensor, State], tolerance: float = EXACT) -> None:
@@ -274,59 +216,6 @@ def check_the_step_is_the_papers(kind: Kind) -> None:
         state = next_state
 
 
-def model_of(kind: Kind) -> SequenceModel:
-    return SequenceModel(symbols=SYMBOLS, embedding_size=INPUT, cell=kind(INPUT, HIDDEN), dropout=0.5).eval()
-
-
-def manifest_of(model: SequenceModel) -> Manifest:
-    """What the runner reads of a manifest; no file of it is looked at."""
-    return Manifest(
-        name="cell",
-        version=1,
-        architecture="cell",
-        kind="step",
-        files=dict.fromkeys(("model.onnx", "golden.npz"), f"sha256:{'0' * 64}"),
-        graphs=Graphs("model.onnx"),
-        inputs=(TensorSpec("x", "INT64", ("time",)),),
-        outputs=(TensorSpec("y", "FP32", ("time", SYMBOLS)),),
-        lengths="lengths",
-        states=tuple(
-            StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
-            for name, tensor in model.cell.init_state(1).items()
-        ),
-        golden_source="torch",
-        tolerance=SINGLE,
-    )
-
-
-def some_trial(model: SequenceModel, lengths: list[int]) -> Trial:
-    rows, time = len(lengths), max(lengths)
-    states = {f"state.{name}": tensor.detach().numpy() for name, tensor in some_state(model.cell, rows).items()}
-    return Trial(torch.randint(SYMBOLS, (rows, time)).numpy(), np.array(lengths, np.int64), states)
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """A model and its graphs."""
-
-    model: SequenceModel
-    main: bytes
-    step: bytes | None
-
-    @property
-    def runner(self) -> Runner:
-        return Runner(manifest_of(self.model), self.main, step=self.step)
-
-
-@cache
-def exported(kind: Kind) -> Exported:
-    """Export once for all checks, since it takes a second or two."""
-    torch.manual_seed(0)
-    model, traces = model_of(kind), Traces()
-    disturb(model)
-    return Exported(model, export(model, traces), export_step(model, traces))
-
-
 def check_the_graph_answers_as_torch(kind: Kind) -> None:
     model, runner = exported(kind).model, exported(kind).runner
     for lengths in ([1], [TIME], [3, TIME, 1, 5], [2] * 17):
@@ -462,105 +351,6 @@ def test_any_ragged_batch_answers_each_row_as_alone(name, lengths, seed):
     for row, length in enumerate(lengths):
         one = slice(row, row + 1)
         assert_same((ys[one, :length], rows_of(last, one)), repeat_step(cell, xs[one, :length], rows_of(state, one)))
-
-
-# Mutants: each breaks one thing, and the check named beside it must see it.
-
-
-def swapped_gates(self: LSTM, x: Tensor, state: State) -> tuple[Tensor, State]:
-    f, i, g, o = (x @ self.U.T + state["h"] @ self.W.T + self.b).chunk(4, dim=-1)
-    c = f.sigmoid() * state["c"] + i.sigmoid() * g.tanh()
-    h = o.sigmoid() * c.tanh()
-    return h, {"h": h, "c": c}
-
-
-def without_lengths(self: LSTM, xs: Tensor, state: State, _: Tensor | None = None) -> tuple[Tensor, State]:
-    return repeat_step(self, xs, state)
-
-
-def forgetful(self: LSTM, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-    return Cell.scan(self, xs, self.init_state(len(xs)), lengths)
-
-
-def mixed_rows(self: LSTM, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-    return Cell.scan(self, xs - xs.mean(0), state, lengths)
-
-
-def backwards(self: LSTM, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-    return Cell.scan(self, xs.flip(1), state, lengths)
-
-
-@pytest.mark.parametrize(
-    ("method", "mutant", "check"),
-    [
-        ("step", swapped_gates, check_scan_is_step_repeated),
-        ("step", swapped_gates, check_fused_gradients_are_those_of_step),
-        ("scan", without_lengths, check_ragged_rows_are_as_alone),
-        ("scan", forgetful, check_chunks_are_as_whole),
-        ("scan", forgetful, check_the_first_state_matters),
-        ("scan", mixed_rows, check_rows_do_not_mix),
-        ("scan", backwards, check_the_future_does_not_reach_back),
-    ],
-)
-def test_a_mutant_cell_turns_the_suite_red(method, mutant, check, seed, monkeypatch):
-    torch.manual_seed(seed)
-    monkeypatch.setattr(LSTM, method, mutant)
-    with pytest.raises(AssertionError):
-        check(LSTM)
-
-
-EQUATION_MUTANTS = [
-    (RNN, "step", " + self.b", ""),
-    (RNN, "step", '"tanh"', '"relu"'),
-    (GRU, "step", "z * h + (1 - z) * candidate", "(1 - z) * h + z * candidate"),
-    (GRU, "step", "gates[:, -n:]", "gates[:, :n]"),
-    (MinimalGatedUnit, "step", "(f * h) @ W_n.T", "h @ W_n.T"),
-    (LSTM, "step", "f.sigmoid() * c", "c"),
-    (LSTM1997, "step", " + self.b", ""),
-    (PeepholeLSTM, "step", "o + p_o * c", 'o + p_o * state["c"]'),
-    (CoupledLSTM, "step", "(1 - i) * c + i", "i * c + (1 - i)"),
-    (ProjectedLSTM, "step", "r @ self.W.T", "0 * r @ self.W.T"),
-    (Leaky, "step", "alpha * h + (1 - alpha) * v", "(1 - alpha) * h + alpha * v"),
-    (Delays, "step", "delay - 1", "0"),
-    (Clockwork, "step", "self.W * self.open", "self.W * self.open.T"),
-    (Clockwork, "step", "t % self.period == 0", "t % self.period != 0"),
-    (OutputRecurrence, "_output", " + self.c", ""),
-    (DeepTransition, "step", "layer(y).tanh()", "layer(y)"),
-    (DeepTransition, "step", "a + h @ self.S.T", "a"),
-    (VectorToSequence, "step", 'a + state["v"] @ self.R.T', "a"),
-    (EchoState, "step", "(1 - self.leak) * h + self.leak * v", "self.leak * h + (1 - self.leak) * v"),
-]
-
-
-@pytest.mark.parametrize(("cell", "method", "old", "new"), EQUATION_MUTANTS)
-def test_a_mutant_equation_turns_the_suite_red(cell, method, old, new, monkeypatch):
-    torch.manual_seed(0)
-    source = textwrap.dedent(inspect.getsource(getattr(cell, method)))
-    assert source.count(old) == 1
-    names: dict[str, object] = {}
-    exec(source.replace(old, new), dict(vars(sys.modules[cell.__module__])), names)
-    monkeypatch.setattr(cell, method, names[method])
-    kinds = [kind for kind in CASES.values() if type(kind(INPUT, HIDDEN)) is cell]
-    assert [kind for kind in kinds if is_red(kind)]
-
-
-def is_red(kind: Kind) -> bool:
-    try:
-        check_the_step_is_the_papers(kind)
-    except AssertionError:
-        return True
-    return False
-
-
-def swap_the_first_gates(weights: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([weights[1], weights[0], *weights[2:]])
-
-
-@pytest.mark.parametrize("name", ["lstm", "peephole_lstm", "coupled_lstm", "gru", "minimal_gated"])
-def test_a_mutant_export_turns_the_suite_red(name, monkeypatch):
-    monkeypatch.setattr(cells, "in_order", swap_the_first_gates)
-    with pytest.raises(AssertionError):
-        check_the_graph_answers_as_torch(case(name))
 
 
 def test_the_forget_bias_is_one_in_the_exported_graph(seed):

@@ -4,10 +4,11 @@ import torch
 from torch import nn
 
 from models.runner import Runner
-from tests.conformance.test_cells import Trial, manifest_of, model_of, some_trial
+from tests.conformance.cells import manifest_of, model_of, some_trial
 from training.architectures.lstm import LSTM
 from training.export.builder import IR, OPSET
 from training.export.graph import export, export_step
+from training.verify import Trial
 
 
 def axes(value: onnx.ValueInfoProto) -> list[str | int]:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from models.errors import GoldenMismatch
 from models.golden import replay_golden, write_golden
 from models.runner import Runner
-from tests.conformance.test_cells import manifest_of, some_trial
+from tests.conformance.cells import manifest_of, some_trial
 from tests.training.export.test_graph import axes, run_bare
 from training.cell import Cell, State
 from training.export import scan, trace
