@@ -4,6 +4,7 @@ import abc
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 State = dict[str, Tensor]
 
@@ -48,6 +49,30 @@ class Cell(nn.Module, abc.ABC):
             outputs.append(y)
             state = next_state
         return torch.stack(outputs, 1), state
+
+    def check_state(self, state: State, batch_size: int) -> None:
+        """Raise ValueError unless a state has this cell's tensors, in their shapes, for a batch of this size."""
+        expected = self.init_state(1)
+        if state.keys() != expected.keys():
+            raise ValueError(f"the state has {', '.join(state)}, but the cell's has {', '.join(expected)}")
+        for name, tensor in expected.items():
+            wanted = (batch_size, *tensor.shape[1:])
+            if state[name].shape != wanted:
+                raise ValueError(f"state '{name}' is {list(state[name].shape)}, but {list(wanted)} is expected")
+
+
+class Conditioned(Cell, abc.ABC):
+    """A cell whose sequence is about something: a vector of `context_size` features that makes its first state."""
+
+    context_size: int
+
+    @abc.abstractmethod
+    def begin(self, context: Tensor) -> State:
+        """Make the state before the first step from `[batch, context_size]`."""
+
+    @override
+    def init_state(self, batch_size: int) -> State:
+        return self.begin(next(self.parameters()).new_zeros(batch_size, self.context_size))
 
 
 def _where(valid: Tensor, new: Tensor, old: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from models.errors import ModelError
 from models.repository import DEFAULT, Repository
-from training.architectures import ARCHITECTURES
 from training.data.cli import add_data
 from training.errors import Interrupted, TrainingError, WrongUse
 from training.job import STAGES, Job
+from training.listing import list_architectures
 from training.processes import is_first
 from training.recipe import read_recipe, recipe_names
 from training.run import Run
@@ -66,8 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
         _add_repository(one)
         one.set_defaults(command=_one_stage, stage=stage)
-    listing = commands.add_parser("list", help="the architectures")
-    listing.set_defaults(command=lambda _: sys.stdout.write("".join(f"{name}\n" for name in sorted(ARCHITECTURES))))
+    listing = commands.add_parser("list", help="the architectures, where the chapter has them, and their options")
+    listing.add_argument("--json", action="store_true", help="as JSON, with the formula of what each learns")
+    listing.set_defaults(command=lambda options: sys.stdout.write(list_architectures(as_json=options.json)))
     recipes = commands.add_parser("recipes", help="the recipes that Recur ships")
     recipes.set_defaults(command=lambda _: sys.stdout.write("".join(f"{name}\n" for name in recipe_names())))
     add_data(commands)

@@ -12,17 +12,18 @@ from models.golden import write_golden
 from models.manifest import GOLDEN
 from models.repository import ModelVersion, Repository, digest_of
 from training import curves
-from training.architectures import ARCHITECTURES
+from training.architectures import build_cell
 from training.data.baselines import baselines
 from training.data.text import Text, load_text
-from training.errors import RunInvalid
-from training.export.graph import export
+from training.errors import RunInvalid, WrongUse
+from training.export.graph import export, export_step
+from training.export.trace import Traces
 from training.model import SequenceModel
 from training.processes import is_first
 from training.publish import describe, publish
 from training.quantize import publish_int8
 from training.recipe import Recipe
-from training.run import DONE_BY, GRAPH, PUBLISHED, QUANTIZED, RESULT, VERIFIED, VOCABULARY, WEIGHTS, Run
+from training.run import DONE_BY, GRAPH, PUBLISHED, QUANTIZED, RESULT, STEP, VERIFIED, VOCABULARY, WEIGHTS, Run
 from training.trainer import Trainer, bits_per_symbol
 from training.verify import TOLERANCE, verify
 
@@ -122,18 +123,22 @@ class Job:
         self._say(f"train: held-out {held_out:.3f} bits per character ({named}) in {seconds:.0f} s of updates\n")
 
     def _export(self) -> None:
-        graph = export(self._model())
+        model, traces = self._model(), Traces()
+        graph, step = export(model, traces), export_step(model, traces)
+        if step is not None:
+            self._run.write_bytes(STEP, step)
         self._run.write_bytes(GRAPH, graph)
         self._say(f"export: {self._run.path(GRAPH)}, {len(graph) / 1e6:.2f} MB\n")
 
     def _verify(self) -> None:
         self._run.need("export")
-        model, graph = self._model(), self._run.path(GRAPH).read_bytes()
+        model, graph, step = self._model(), self._run.path(GRAPH).read_bytes(), self._step_graph()
         digests = {GRAPH: digest_of(graph), GOLDEN: digest_of(b""), VOCABULARY: digest_of(b"")}
         draft = describe(self._run, model, 1, digests, tolerance=TOLERANCE)
-        found = verify(model, draft, graph, seed=self._run.recipe.training.seed)
+        found = verify(model, draft, graph, step=step, seed=self._run.recipe.training.seed)
         write_golden(self._run.path(GOLDEN), found.fed, found.answered)
         measured = {"graph": digest_of(graph), "parity_error": found.parity_error, "tolerance": found.tolerance}
+        measured |= {"step": digest_of(step) if step is not None and found.step_exact else None}
         self._run.write(VERIFIED, measured | {"batch_invariant": found.batch_invariant})
         invariant = "the same bits in any batch and any chunks" if found.batch_invariant else "not batch-invariant"
         self._say(f"verify: within {found.parity_error:.2g} of torch (tolerance {found.tolerance:.2g}), {invariant}\n")
@@ -164,6 +169,13 @@ class Job:
         verified = self._run.read(VERIFIED, "verify")
         if digest_of(self._run.path(GRAPH).read_bytes()) != verified.get("graph"):
             raise RunInvalid(f"{GRAPH} has changed since it was verified; `verify {self._run.folder}` comes first")
+        if verified.get("step") not in (None, digest_of(self._step_graph() or b"")):
+            raise RunInvalid(f"{STEP} has changed since it was verified; `verify {self._run.folder}` comes first")
+
+    def _step_graph(self) -> bytes | None:
+        """The graph of one step, where the cell has one."""
+        path = self._run.path(STEP)
+        return path.read_bytes() if path.exists() else None
 
     def _model(self) -> SequenceModel:
         """The trained model as the run folder has it."""
@@ -180,5 +192,8 @@ def _written(place: ModelVersion) -> dict[str, Any]:
 def build_model(recipe: Recipe, symbols: int) -> SequenceModel:
     """Build the recipe's model with fresh parameters."""
     sizes = recipe.model
-    cell = ARCHITECTURES[recipe.architecture](sizes.embedding_size, sizes.hidden_size)
+    try:
+        cell = build_cell(recipe.architecture, sizes.embedding_size, sizes.hidden_size, recipe.cell)
+    except ValueError as error:
+        raise WrongUse(f"recipe '{recipe.name}': {error}") from error
     return SequenceModel(symbols=symbols, embedding_size=sizes.embedding_size, cell=cell, dropout=sizes.dropout)

@@ -36,7 +36,11 @@ class SequenceModel(nn.Module):
             x: symbols, INT64 `[batch, time]`.
             state: before the first step, `[batch, …]`.
             lengths: valid steps of each row, `[batch]`; logits `[batch, time, symbols]` are zero after them.
+
+        Raises:
+            ValueError: the state is not the cell's for this batch.
         """
+        self.cell.check_state(state, len(x))
         ys, next_state = self.cell.scan(self.embedding(x), state, lengths)
         logits = self.readout(self.dropout(ys))
         if lengths is not None:

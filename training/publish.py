@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from importlib.metadata import version as library_version
 
+import torch
+
 from models.manifest import GOLDEN, Decode, Graphs, Manifest, Measured, Provenance, StateSpec, TensorSpec
 from models.repository import ModelVersion, Repository
+from models.tensors import DType
 from training import curves
 from training.model import SequenceModel
-from training.run import GRAPH, RESULT, VERIFIED, VOCABULARY, Run
+from training.run import GRAPH, RESULT, STEP, VERIFIED, VOCABULARY, Run
 
 METRIC = "bits_per_character"
+DTYPES: Mapping[torch.dtype, DType] = {torch.float32: "FP32", torch.int64: "INT64"}
 LIBRARIES = ("lightning-fabric", "numpy", "onnx", "onnxruntime", "torch")
 
 
@@ -29,7 +33,8 @@ def publish(run: Run, model: SequenceModel, repository: Repository) -> ModelVers
             run, model, version, digests, tolerance=verified["tolerance"], measured=measured, provenance=provenance
         )
 
-    files = {name: run.path(name) for name in (GRAPH, GOLDEN, VOCABULARY, curves.FILE)}
+    names = (GRAPH, GOLDEN, VOCABULARY, curves.FILE, *([STEP] if verified.get("step") else []))
+    files = {name: run.path(name) for name in names}
     return repository.publish(run.recipe.name, files, describe_version)
 
 
@@ -63,12 +68,12 @@ def describe(
         architecture=recipe.architecture,
         kind="step",
         files=dict(digests),
-        graphs=Graphs(main=GRAPH),
+        graphs=Graphs(main=GRAPH, step=STEP if STEP in digests else None),
         inputs=(TensorSpec("x", "INT64", ("time",)),),
         outputs=(TensorSpec("y", "FP32", ("time", model.symbols)),),
         lengths="lengths",
         states=tuple(
-            StateSpec(f"state.{name}", f"next_state.{name}", "FP32", tuple(tensor.shape[1:]))
+            StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
             for name, tensor in model.cell.init_state(1).items()
         ),
         decode=Decode("y", "x", "categorical"),

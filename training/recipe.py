@@ -5,22 +5,19 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
 from models.manifest import check_name
-from training.architectures import ARCHITECTURES
+from training.architectures import ARCHITECTURES, check_cell
 from training.errors import WrongUse
+from training.options import Count, Positive, Share
 
 RECIPES = Path(__file__).parent / "recipes"
 
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
-
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,13 +68,19 @@ class ExportSettings(_Table, frozen=True):
 
 
 class Recipe(_Table, frozen=True):
-    """The whole recipe; `name` is what the model is published under, `int8_name` what its int8 variant is."""
+    """The whole recipe.
+
+    Attributes:
+        name: what the model is published under; `int8_name` is what its int8 variant is.
+        cell: the architecture's own options.
+    """
 
     name: str
     architecture: str
     data: TextData
     model: ModelSettings
     training: TrainingSettings
+    cell: dict[str, Any] = {}
     export: ExportSettings = ExportSettings()
 
     def __post_init__(self) -> None:
@@ -87,13 +90,17 @@ class Recipe(_Table, frozen=True):
             check_name(self.int8_name)
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"architecture '{self.architecture}' is not one of {', '.join(sorted(ARCHITECTURES))}")
+        check_cell(self.architecture, self.cell)
 
     @property
     def digest(self) -> str:
         """Eight digits that tell these settings from others; what is made of the trained model is none of them."""
         settings = msgspec.structs.asdict(self)
         del settings["export"]
-        return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()[:8]
+        # Apart, so that a recipe that sets none has the digest that it had before there were any.
+        options = settings.pop("cell")
+        told = msgspec.json.encode(options, order="deterministic") if options else b""
+        return hashlib.sha256(msgspec.json.encode(settings) + told).hexdigest()[:8]
 
     @property
     def int8_name(self) -> str:
@@ -122,8 +129,9 @@ def read_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise WrongUse(f"recipe '{name}' cannot be read: {error}") from error
-    # The one table that a recipe may leave out is still there to be changed.
-    tables.setdefault("export", {})
+    # The tables that a recipe may leave out are still there to be changed.
+    for table in ("cell", "export"):
+        tables.setdefault(table, {})
     for override in overrides:
         _override(tables, override)
     try:

@@ -10,7 +10,7 @@ import msgspec
 from training.errors import RunInvalid
 from training.recipe import Recipe
 
-RECIPE, WEIGHTS, VOCABULARY, GRAPH = "recipe.json", "model.pt", "vocabulary.txt", "model.onnx"
+RECIPE, WEIGHTS, VOCABULARY, GRAPH, STEP = "recipe.json", "model.pt", "vocabulary.txt", "model.onnx", "step.onnx"
 DATA, RESULT, VERIFIED, PUBLISHED = "data.json", "result.json", "verified.json", "published.json"
 INT8_GRAPH, INT8_GOLDEN, QUANTIZED = "int8.onnx", "int8.npz", "quantized.json"
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.manifest import Manifest
 from models.runner import Array, Arrays, Runner
 from training.errors import VerificationFailed
+from training.export.lint import varying_operators
 from training.model import SequenceModel
 
 TOLERANCE = 1e-5
@@ -18,6 +20,7 @@ TOLERANCE = 1e-5
 LARGEST_TOLERANCE = 1e-2
 TRIALS = 12
 MOST_ROWS, MOST_STEPS = 64, 40
+MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Verification:
     Attributes:
         parity_error: the largest difference from torch.
         tolerance: what the server will hold the golden answers to.
+        step_exact: whether the step graph, where there is one, gives the main graph's bits.
         batch_invariant: whether rows answer with the same bits alone, in any batch, and in any chunks.
         fed: a trial's inputs, by name, for the golden file.
         answered: what torch answers to it, by name; of a quantized graph, what it answers itself.
@@ -43,22 +47,30 @@ class Verification:
 
     parity_error: float
     tolerance: float
+    step_exact: bool
     batch_invariant: bool
     fed: Arrays
     answered: Arrays
 
 
-def verify(model: SequenceModel, manifest: Manifest, graph: bytes, *, seed: int) -> Verification:
+def verify(
+    model: SequenceModel, manifest: Manifest, graph: bytes, *, step: bytes | None = None, seed: int
+) -> Verification:
     """Replay random ragged batches against torch, any chunks against whole, rows alone against rows in a batch.
+
+    A step graph takes part where it gives the main graph's bits; if not it is left out, as it must be at publication.
 
     Raises:
         VerificationFailed: the graph is further from torch than float32 explains, or chunks do not add up, or
             float32 is too coarse for the model's own numbers.
     """
     model.eval()
-    runner = Runner(manifest, graph)
+    runner = Runner(manifest, graph, step=step)
     random = np.random.default_rng(seed)
     trials = _trials(model, random)
+    step_exact = all(_step_is_exact(runner, trial) for trial in trials)
+    if not step_exact:
+        runner = Runner(manifest, graph)
     own_error = _largest(_float32_error(model, trial) for trial in trials)
     if not 10 * own_error <= LARGEST_TOLERANCE:
         raise VerificationFailed(
@@ -77,7 +89,8 @@ def verify(model: SequenceModel, manifest: Manifest, graph: bytes, *, seed: int)
             f"rows alone or in chunks differ from whole batches by {regrouped:.2g}, "
             f"more than the tolerance {tolerance:.2g}"
         )
-    return Verification(parity, tolerance, regrouped == 0.0, _fed(trials[0]), answers(model, trials[0]))
+    invariant = regrouped == 0.0 and not varying_operators(graph)
+    return Verification(parity, tolerance, step_exact, invariant, _fed(trials[0]), answers(model, trials[0]))
 
 
 def measure_quantized(model: SequenceModel, manifest: Manifest, graph: bytes, *, seed: int) -> Verification:
@@ -100,7 +113,7 @@ def measure_quantized(model: SequenceModel, manifest: Manifest, graph: bytes, *,
     if not np.isfinite(parity):
         raise VerificationFailed("the quantized graph gives answers that are no numbers; leave `export.int8` out")
     regrouped = _regrouped(runner, trials, own, random)
-    return Verification(parity, max(TOLERANCE, 2 * parity), regrouped == 0.0, _fed(trials[0]), own[0])
+    return Verification(parity, max(TOLERANCE, 2 * parity), True, regrouped == 0.0, _fed(trials[0]), own[0])
 
 
 @torch.no_grad()
@@ -118,12 +131,31 @@ def _trials(model: SequenceModel, random: np.random.Generator) -> list[Trial]:
 def _trial(model: SequenceModel, random: np.random.Generator) -> Trial:
     rows, time = int(random.integers(1, MOST_ROWS + 1)), int(random.integers(1, MOST_STEPS + 1))
     states: Arrays = {
-        f"state.{name}": random.normal(size=(rows, *tensor.shape[1:])).astype(np.float32)
-        for name, tensor in model.cell.init_state(1).items()
+        f"state.{name}": _random_state(tensor, rows, random) for name, tensor in model.cell.init_state(1).items()
     }
     lengths = random.integers(1, time + 1, rows)
     lengths[random.integers(rows)] = time
     return Trial(random.integers(0, model.symbols, (rows, time)), lengths, states)
+
+
+def _random_state(tensor: Tensor, rows: int, random: np.random.Generator) -> Array:
+    shape = (rows, *tensor.shape[1:])
+    if tensor.is_floating_point():
+        return random.normal(size=shape).astype(np.float32)
+    return random.integers(0, MOST_COUNTED, shape)
+
+
+def _step_is_exact(runner: Runner, trial: Trial) -> bool:
+    """Whether the step graph and the main graph do a trial's first step to the same bits."""
+    if not runner.has_step:
+        return True
+    ones = np.ones_like(trial.lengths)
+    found, expected = (runner.run({"x": trial.x[:, :1]}, ones, trial.states, step=step) for step in (True, False))
+    return all(
+        array.tobytes() == wanted[name].tobytes()
+        for one, wanted in zip(found, expected, strict=True)
+        for name, array in one.items()
+    )
 
 
 def _run(runner: Runner, trial: Trial) -> Arrays:
@@ -134,7 +166,10 @@ def _run(runner: Runner, trial: Trial) -> Arrays:
 def _float32_error(model: SequenceModel, trial: Trial) -> float:
     """How far torch's own float32 answers are from its float64 ones."""
     double = copy.deepcopy(model).double()
-    exact = Trial(trial.x, trial.lengths, {name: state.astype(np.float64) for name, state in trial.states.items()})
+    states = {
+        name: state.astype(np.float64) if state.dtype.kind == "f" else state for name, state in trial.states.items()
+    }
+    exact = Trial(trial.x, trial.lengths, states)
     return _difference(answers(model, trial), answers(double, exact))
 
 

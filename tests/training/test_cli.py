@@ -136,10 +136,28 @@ def test_help_has_an_example(arguments, capsys):
     assert "python -m training train charlm --set data.path=book.txt" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("command", "names"), [("list", ARCHITECTURES), ("recipes", recipe_names())])
-def test_what_exists_is_listed(command, names, capsys):
-    assert main([command]) == 0
-    assert capsys.readouterr().out.splitlines() == sorted(names)
+def test_the_recipes_are_listed(capsys):
+    assert main(["recipes"]) == 0
+    assert capsys.readouterr().out.splitlines() == recipe_names()
+
+
+def test_every_architecture_is_listed_with_its_section_and_its_options(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(ARCHITECTURES)
+    (leaky,) = [line for line in lines if line.startswith("leaky ")]
+    assert re.fullmatch(r"leaky +10\.9\.2 +Leaky units and .* alpha=0\.9 per_unit=false learned=false", leaky)
+    sections = [[int(part) for part in line.split()[1].split(".")] for line in lines]
+    assert sections == sorted(sections)
+
+
+def test_the_table_of_architectures_is_json_too(capsys):
+    assert main(["list", "--json"]) == 0
+    listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert listed.keys() == ARCHITECTURES.keys()
+    assert listed["narx"]["options"] == {"delays": [1, 2, 3, 4]}
+    assert listed["lstm"]["parameters"] == "4*n*(m + n + 1)"
+    assert listed["lstm"]["page"] == "docs/architectures/lstm.md"
 
 
 @pytest.mark.parametrize(

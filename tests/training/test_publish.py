@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from models.loading import load_checked
-from models.manifest import Decode
+from models.manifest import Decode, Graphs
 from models.repository import Repository
+from tests.training.conftest import Finished, finish
+from tests.training.export.test_scan import nudged
 from training.data.text import load_text
 from training.errors import RunInvalid
 from training.job import build_model
 from training.publish import publish
-from training.run import GRAPH, RESULT, VERIFIED
+from training.run import GRAPH, RESULT, STEP, VERIFIED
 
 
 def test_what_is_published_loads_and_gives_its_golden_answers(finished):
@@ -61,6 +63,43 @@ def test_the_vocabulary_has_a_line_for_each_logit(finished):
     lines = checked.vocabulary.splitlines()
     assert len(lines) == checked.manifest.outputs[0].shape[1]
     assert json.loads(lines[-1]) == "\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory, text_file) -> Finished:
+    """A run of a cell that ONNX has no node for, whose state counts the steps."""
+    changed = {"architecture": "clockwork", "cell__periods": "[1, 3]", "training__updates": 20}
+    return finish(tmp_path_factory.mktemp("scanned"), text_file, **changed)
+
+
+def test_a_cell_without_a_native_node_is_published_with_its_step_graph(scanned):
+    (place,) = scanned.repository.list()
+    checked = load_checked(scanned.repository, place)
+    assert checked.manifest.graphs == Graphs(main="model.onnx", step="step.onnx")
+    assert checked.runner.has_step
+    assert checked.golden_error <= checked.manifest.tolerance
+    assert checked.manifest.architecture == "clockwork"
+    assert {state.input: state.dtype for state in checked.manifest.states} == {"state.h": "FP32", "state.t": "INT64"}
+    assert checked.manifest.measured.batch_invariant
+
+
+def test_a_step_graph_that_differs_from_main_is_not_published(tmp_path, text_file):
+    changed = {"architecture": "leaky", "training__updates": 20}
+    run = finish(tmp_path, text_file, last="export", **changed)
+    run.run.write_bytes(STEP, nudged(run.run.path(STEP).read_bytes()))
+    run.job().through("publish")
+    (place,) = run.repository.list()
+    manifest = run.repository.read_manifest(place)
+    assert manifest.graphs == Graphs(main="model.onnx")
+    assert STEP not in manifest.files
+
+
+def test_a_step_graph_that_changed_after_its_verification_is_not_published(tmp_path, text_file):
+    run = finish(tmp_path, text_file, last="verify", architecture="leaky", training__updates=20)
+    run.run.write_bytes(STEP, nudged(run.run.path(STEP).read_bytes()))
+    with pytest.raises(RunInvalid, match=r"step.onnx has changed since it was verified; `verify .*` comes first"):
+        run.job().do("publish")
+    assert run.repository.list() == []
 
 
 def test_a_published_model_scores_the_held_out_text_as_training_measured(finished):

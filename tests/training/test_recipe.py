@@ -1,5 +1,12 @@
-import pytest
+import hashlib
 
+import msgspec
+import pytest
+from torch import nn
+
+from training.architectures.leaky import Leaky
+from training.architectures.lstm import LSTM
+from training.architectures.stack import Stack
 from training.errors import WrongUse
 from training.job import build_model
 from training.recipe import RECIPES, read_recipe, recipe_names
@@ -71,7 +78,7 @@ def test_the_last_of_two_overrides_wins():
         ("training.learning_rate=nan", "training.learning_rate: Expected `float` > 0.0, got nan"),
         ("training.updatez=5", "training: there is no key 'updatez'; there is updates, batch, steps"),
         ("data.file=x", "data: there is no key 'file'; there is kind, path, licence"),
-        ("updates=5", "there is no key 'updates'; there is name, architecture, data, model, training"),
+        ("updates=5", "there is no key 'updates'; there is name, architecture, data, model, training, cell, export"),
         ("data.kind=picture", "data.kind: Invalid value 'picture'"),
         ("export.int8=1", "export.int8: Expected `bool`, got `int`"),
         ("export.int4=true", "export: there is no key 'int4'; there is int8"),
@@ -79,7 +86,7 @@ def test_the_last_of_two_overrides_wins():
         ("name.x=5", "there is no table 'name'"),
         ("training.batch", "TABLE.KEY=VALUE is expected"),
         ("=5", "TABLE.KEY=VALUE is expected"),
-        ("architecture=transformer", "architecture 'transformer' is not one of lstm"),
+        ("architecture=transformer", "architecture 'transformer' is not one of clockwork, "),
         ("name=../elsewhere", "name '../elsewhere' must be"),
     ],
 )
@@ -88,6 +95,71 @@ def test_a_wrong_override_is_answered_in_one_line_that_names_the_key(override, s
         read_recipe("charlm", [override])
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_sets_the_options_of_its_architecture():
+    recipe = read_recipe("charlm", ["architecture=leaky", "cell.alpha=0.5", "cell.learned=true"])
+    assert recipe.cell == {"alpha": 0.5, "learned": True}
+    cell = build_model(recipe, symbols=10).cell
+    assert isinstance(cell, Leaky)
+    assert cell.alpha.item() == pytest.approx(0.5)
+    assert isinstance(cell.a, nn.Parameter)
+
+
+def test_a_recipe_names_the_layers_of_a_stack():
+    layers = 'cell.layers=["lstm", {architecture = "leaky", alpha = 0.5}]'
+    recipe = read_recipe("charlm", ["architecture=stack", layers, "cell.skip=residual"])
+    cell = build_model(recipe, symbols=10).cell
+    assert isinstance(cell, Stack)
+    assert [type(layer) for layer in cell.layers] == [LSTM, Leaky]
+
+
+def test_options_change_the_digest_and_a_recipe_without_any_keeps_its_own():
+    plain, other = read_recipe("charlm", ["architecture=leaky"]), ["architecture=leaky", "cell.alpha=0.5"]
+    assert read_recipe("charlm", other).digest != plain.digest
+    settings = msgspec.structs.asdict(read_recipe("charlm"))
+    del settings["cell"], settings["export"]
+    before = hashlib.sha256(msgspec.json.encode(settings)).hexdigest()[:8]
+    assert read_recipe("charlm").digest == before
+
+
+@pytest.mark.parametrize(
+    ("architecture", "option", "sentence"),
+    [
+        ("leaky", "cell.alpha=2", "cell.alpha: Expected `float` < 1.0, got 2"),
+        ("leaky", "cell.alpha=much", "cell.alpha: Expected `float`, got `str`"),
+        ("leaky", "cell.beta=1", "cell: there is no key 'beta'; there is alpha, per_unit, learned"),
+        ("lstm", "cell.alpha=0.5", "cell: there is no key 'alpha'; there is none"),
+        ("gru", "cell.reset=never", "cell.reset: Invalid enum value 'never'"),
+        ("clockwork", "cell.periods=[1, 0]", "cell.periods[1]: Expected `int` >= 1"),
+        ("stack", 'cell.layers=["tree"]', "cell.layers: 'tree' is not one of clockwork, "),
+        ("stack", 'cell.layers=[{architecture="leaky", beta=1}]', "there is no key 'beta'"),
+    ],
+)
+def test_a_wrong_option_is_answered_in_one_line_that_names_the_key(architecture, option, sentence):
+    with pytest.raises(WrongUse) as caught:
+        read_recipe("charlm", [f"architecture={architecture}", option])
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "option", "sentence"),
+    [
+        ("leaky", ["cell.alpha=0", "cell.learned=true"], "an alpha of 0 cannot be learned"),
+        ("skip", ["cell.delays=[2, 2]"], "delays [2, 2] must be one or more steps, each once"),
+        ("skip", ["cell.delays=[]"], "delays [] must be"),
+        ("clockwork", ["cell.periods=[]"], "periods must be one or more"),
+        ("clockwork", ["model.hidden_size=3"], "3 hidden units do not make 4 groups"),
+        ("stack", ["cell.layers=[]"], "layers must be one or more"),
+        ("deep_transition", ["cell.transition=1"], "a shortcut goes around layers of the transition"),
+    ],
+)
+def test_options_that_do_not_fit_each_other_are_wrong_use(architecture, option, sentence):
+    recipe = read_recipe("charlm", [f"architecture={architecture}", *option])
+    with pytest.raises(WrongUse) as caught:
+        build_model(recipe, symbols=10)
+    assert sentence in str(caught.value)
 
 
 def test_an_unknown_recipe_is_answered_with_those_that_exist():

@@ -6,7 +6,7 @@ from onnx import numpy_helper
 
 from models.manifest import Manifest
 from models.runner import Runner
-from tests.conformance.test_cells import manifest_of, model_of
+from tests.conformance.cells import manifest_of, model_of
 from training import verify as module
 from training.architectures.lstm import LSTM
 from training.errors import VerificationFailed

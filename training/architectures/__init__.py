@@ -1,10 +1,125 @@
-"""The table of architectures: a name in a recipe, and the cell it builds."""
+"""The table of architectures: a name in a recipe, the cell it builds, and where the chapter has it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from training.architectures.clockwork import Clockwork
+from training.architectures.deep_transition import DeepTransition
+from training.architectures.delays import Delays
+from training.architectures.echo_state import EchoState
+from training.architectures.gru import GRU, MinimalGatedUnit
+from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
+from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, PeepholeLSTM, ProjectedLSTM
+from training.architectures.output_recurrence import OutputRecurrence
+from training.architectures.rnn import RNN
+from training.architectures.stack import Skip, Stack
+from training.architectures.vector_to_sequence import VectorToSequence
 from training.cell import Cell
+from training.options import Share, check_options, options_of
 
-ARCHITECTURES: Mapping[str, type[Cell]] = {
-    "lstm": LSTM,
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A line of the table.
+
+    Attributes:
+        cell: builds it, of input size, hidden size and options by keyword.
+        section: of Deep Learning, chapter 10.
+        page: in docs/architectures.
+        parameters: how many numbers it learns, of m inputs, n hidden units, p outputs and its options, as Python.
+        preset: options that differ from the cell's own defaults.
+    """
+
+    cell: Callable[..., Cell]
+    section: str
+    page: str
+    parameters: str
+    preset: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a recipe may set, with its defaults."""
+        return options_of(self.cell) | dict(self.preset)
+
+
+def build_stack(
+    input_size: int,
+    hidden_size: int,
+    *,
+    layers: tuple[str | dict[str, Any], ...] = ("lstm", "lstm"),
+    skip: Skip = "none",
+    dropout: Share = 0.0,
+    variational: bool = False,
+    normalise: bool = False,
+) -> Stack:
+    """Build a stack of the table's cells, each a name or a table of `architecture` and its options."""
+    if not layers:
+        raise ValueError("layers must be one or more")
+    cells: list[Cell] = []
+    sizes = [input_size]
+    for name, options in map(_layer, layers):
+        cells.append(build_cell(name, sum(sizes) if skip == "dense" else sizes[-1], hidden_size, options))
+        sizes.append(cells[-1].output_size)
+    return Stack(cells, skip=skip, dropout=dropout, variational=variational, normalise=normalise)
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "clockwork": Architecture(Clockwork, "10.9.3", "clockwork", "n*(m + n + 1)"),
+    "coupled_lstm": Architecture(CoupledLSTM, "10.10.2", "lstm", "3*n*(m + n + 1)"),
+    "deep_output": Architecture(
+        DeepTransition,
+        "10.5",
+        "deep",
+        "n*(m + n + 1) + (transition - 1 + output)*n*(n + 1) + shortcut*n*n",
+        {"transition": 1, "output": 2},
+    ),
+    "deep_transition": Architecture(
+        DeepTransition,
+        "10.5",
+        "deep",
+        "n*(m + n + 1) + (transition - 1 + output)*n*(n + 1) + shortcut*n*n",
+        {"shortcut": True},
+    ),
+    "echo_state": Architecture(EchoState, "10.8", "echo_state", "0"),
+    "elman": Architecture(RNN, "10.2", "elman", "n*(m + n + 1)"),
+    "gru": Architecture(GRU, "10.10.2", "gru", "(2 if reset == 'none' else 3)*n*(m + n + 1)"),
+    "irnn": Architecture(RNN, "10.7", "elman", "n*(m + n + 1)", {"activation": "relu", "recurrent": "identity"}),
+    "leaky": Architecture(Leaky, "10.9.2", "leaky", "n*(m + n + 1) + learned*(n if per_unit else 1)"),
+    "lstm": Architecture(LSTM, "10.10.1", "lstm", "4*n*(m + n + 1)"),
+    "lstm_1997": Architecture(LSTM1997, "10.10.1", "lstm", "3*n*(m + n + 1)"),
+    "minimal_gated": Architecture(MinimalGatedUnit, "10.10.2", "gru", "2*n*(m + n + 1)"),
+    "narx": Architecture(Delays, "10.9.1", "delays", "n*(m + n*len(delays) + 1)", {"delays": (1, 2, 3, 4)}),
+    "orthogonal": Architecture(RNN, "10.7", "elman", "n*(m + n + 1)", {"recurrent": "orthogonal"}),
+    "output_recurrence": Architecture(OutputRecurrence, "10.2.1", "output_recurrence", "n*(m + p + 1) + p*(n + 1)"),
+    "peephole_lstm": Architecture(PeepholeLSTM, "10.10.1", "lstm", "4*n*(m + n + 1) + 3*n"),
+    "projected_lstm": Architecture(ProjectedLSTM, "10.10.1", "lstm", "4*n*(m + p + 1) + p*n"),
+    "skip": Architecture(Delays, "10.9.1", "delays", "n*(m + n*len(delays) + 1)"),
+    "stack": Architecture(build_stack, "10.5", "deep", "the sum of its layers', and 2*n of each norm"),
+    "vector_to_sequence": Architecture(
+        VectorToSequence, "10.2.4", "vector_to_sequence", "n*(m + n + 1) + n*context_size*(2 if way == 'both' else 1)"
+    ),
 }
+
+
+def check_cell(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give all options of an architecture, the given ones checked; raises ValueError that names the key."""
+    line = ARCHITECTURES[name]
+    checked = check_options(line.cell, {**line.preset, **options})
+    for inner, own in map(_layer, checked.get("layers", ())):
+        if inner not in ARCHITECTURES:
+            raise ValueError(f"cell.layers: '{inner}' is not one of {', '.join(sorted(ARCHITECTURES))}")
+        check_cell(inner, own)
+    return checked
+
+
+def build_cell(name: str, input_size: int, hidden_size: int, options: Mapping[str, Any] | None = None) -> Cell:
+    """Build an architecture's cell with fresh parameters; raises ValueError where options and sizes do not fit."""
+    return ARCHITECTURES[name].cell(input_size, hidden_size, **check_cell(name, options or {}))
+
+
+def _layer(given: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    if isinstance(given, str):
+        return given, {}
+    return str(given.get("architecture", "")), {key: value for key, value in given.items() if key != "architecture"}

@@ -1,5 +1,6 @@
 """Puts an ONNX graph together node by node, naming what nobody names."""
 
+from collections.abc import Iterable
 from typing import final
 
 import numpy as np
@@ -7,16 +8,21 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET, IR = 21, 10
-Attribute = int | list[int]
+Attribute = int | float | list[int] | list[str] | onnx.GraphProto
 
 
 @final
 class Builder:
-    """A graph that grows; every method returns the names of what it added."""
+    """A graph that grows; every method returns the names of what it added.
+
+    Args:
+        scope: before the names that nobody gave, which within a graph and those inside it must differ.
+    """
 
     INT32 = TensorProto.INT32
 
-    def __init__(self) -> None:
+    def __init__(self, scope: str = "") -> None:
+        self._scope = scope
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
@@ -31,12 +37,22 @@ class Builder:
 
     def nodes(self, operator: str, *inputs: str, outputs: int | list[str], **attributes: Attribute) -> list[str]:
         """Add a node with several outputs, named or counted."""
-        stem = f"{operator}.{len(self._nodes)}"
+        stem = f"{self._scope}{operator}.{len(self._nodes)}"
         names = [f"{stem}.{i}" for i in range(outputs)] if isinstance(outputs, int) else outputs
         node = helper.make_node(operator, list(inputs), names, stem)
         node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
         self._nodes.append(node)
         return names
+
+    def copy(self, nodes: Iterable[onnx.NodeProto], constants: Iterable[onnx.TensorProto] = ()) -> None:
+        """Add nodes as they are, and the constants that they read."""
+        self._nodes.extend(nodes)
+        self._constants.update((tensor.name, tensor) for tensor in constants)
+
+    def body(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> onnx.GraphProto:
+        """Give the graph as one that a node runs, such as a Scan."""
+        name = f"{self._scope}body"
+        return helper.make_graph(self._nodes, name, inputs, outputs, list(self._constants.values()))
 
     def finish(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:
         """Check the whole and serialise it; raises onnx.checker.ValidationError."""

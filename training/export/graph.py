@@ -7,56 +7,77 @@ import onnx
 from onnx import TensorProto, helper
 from torch import Tensor
 
-from training.errors import TrainingError
 from training.export.builder import Builder
-from training.export.cells import CELLS
+from training.export.recurrence import has_native, one_step, over_time
+from training.export.scan import VALID
+from training.export.trace import Traces
 from training.model import SequenceModel
 
 
-def export(model: SequenceModel) -> bytes:
+def export(model: SequenceModel, traces: Traces | None = None) -> bytes:
     """Write `x [batch, time], lengths [batch], state.* -> y [batch, time, symbols], next_state.*`; `y` are logits.
 
-    Raises:
-        TrainingError: the cell is not in the table of cells that can be exported.
+    Args:
+        model: the model; it is exported as it answers, not as it trains.
+        traces: of the cells, to share with `export_step`.
     """
-    nodes = CELLS.get(type(model.cell))
-    if nodes is None:
-        raise TrainingError(f"a {type(model.cell).__name__} has no export yet; `--until train` stops before it")
+    traces = traces or Traces()
     build = Builder()
-    embedded = build.node("Gather", build.constant("embedding", _array(model.embedding.weight)), "x")
-    ys = nodes(build, model.cell, embedded)
-    read = build.node("MatMul", ys, build.constant("readout.weight", _array(model.readout.weight).T))
-    logits = build.node("Add", read, build.constant("readout.bias", _array(model.readout.bias)))
+    _write_valid(build)
+    logits = _readout(build, model, over_time(build, model.cell, _embedded(build, model), "", traces))
     # Masked after the readout, whose bias would show in the padding.
-    build.node("Where", _valid(build), logits, build.constant("zero", np.zeros(1, np.float32)), output="y")
+    build.node("Where", VALID, logits, build.constant("zero", np.zeros(1, np.float32)), output="y")
     return build.finish(*_interface(model))
 
 
-def _valid(build: Builder) -> str:
-    """Which steps are within their row's length, `[batch, time, 1]`."""
+def export_step(model: SequenceModel, traces: Traces | None = None) -> bytes | None:
+    """Write one step without lengths, `x [batch], state.* -> y [batch, symbols], next_state.*`.
+
+    None for a model whose main graph has native nodes, which differ from a bare step in their last bits.
+    """
+    if has_native(model.cell):
+        return None
+    build = Builder()
+    y = one_step(build, model.cell, _embedded(build, model), "", traces or Traces())
+    build.node("Identity", _readout(build, model, y), output="y")
+    return build.finish(*_interface(model, step=True))
+
+
+def _embedded(build: Builder, model: SequenceModel) -> str:
+    return build.node("Gather", build.constant("embedding", _array(model.embedding.weight)), "x")
+
+
+def _readout(build: Builder, model: SequenceModel, ys: str) -> str:
+    read = build.node("MatMul", ys, build.constant("readout.weight", _array(model.readout.weight).T))
+    return build.node("Add", read, build.constant("readout.bias", _array(model.readout.bias)))
+
+
+def _write_valid(build: Builder) -> None:
+    """Write which steps are within their row's length, `valid [batch, time, 1]`."""
     zero, one = build.constant("from", np.array(0, np.int64)), build.constant("by", np.array(1, np.int64))
     first, second = build.constant("axis.0", np.array([0], np.int64)), build.constant("axis.1", np.array([1], np.int64))
     time = build.node("Squeeze", build.node("Shape", "x", start=1, end=2), first)
     steps = build.node("Range", zero, time, one)
     within = build.node("Less", steps, build.node("Unsqueeze", "lengths", second))
-    return build.node("Unsqueeze", within, build.constant("axis.2", np.array([2], np.int64)))
+    build.node("Unsqueeze", within, build.constant("axis.2", np.array([2], np.int64)), output=VALID)
 
 
-def _interface(model: SequenceModel) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
-    into = [_integers("x", "batch", "time"), _integers("lengths", "batch")]
-    out = [_floats("y", ["batch", "time", model.symbols])]
+def _interface(
+    model: SequenceModel, *, step: bool = False
+) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+    axes = ["batch"] if step else ["batch", "time"]
+    into = [_tensor("x", TensorProto.INT64, axes)]
+    into += [] if step else [_tensor("lengths", TensorProto.INT64, ["batch"])]
+    out = [_tensor("y", TensorProto.FLOAT, [*axes, model.symbols])]
     for name, tensor in model.cell.init_state(1).items():
-        into.append(_floats(f"state.{name}", ["batch", *tensor.shape[1:]]))
-        out.append(_floats(f"next_state.{name}", ["batch", *tensor.shape[1:]]))
+        kind = TensorProto.FLOAT if tensor.is_floating_point() else TensorProto.INT64
+        into.append(_tensor(f"state.{name}", kind, ["batch", *tensor.shape[1:]]))
+        out.append(_tensor(f"next_state.{name}", kind, ["batch", *tensor.shape[1:]]))
     return into, out
 
 
-def _integers(name: str, *axes: str) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.INT64, axes)
-
-
-def _floats(name: str, axes: Sequence[str | int]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, axes)
+def _tensor(name: str, kind: int, axes: Sequence[str | int]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, axes)
 
 
 def _array(parameter: Tensor) -> np.ndarray:

@@ -1,16 +1,14 @@
 import onnx
 import onnxruntime as ort
-import pytest
 import torch
 from torch import nn
 
 from models.runner import Runner
-from tests.conformance.test_cells import Trial, manifest_of, model_of, some_trial
+from tests.conformance.cells import manifest_of, model_of, some_trial
 from training.architectures.lstm import LSTM
-from training.errors import TrainingError
-from training.export import graph
 from training.export.builder import IR, OPSET
-from training.export.graph import export
+from training.export.graph import export, export_step
+from training.verify import Trial
 
 
 def axes(value: onnx.ValueInfoProto) -> list[str | int]:
@@ -91,10 +89,9 @@ def test_padding_is_zero_in_the_graph_and_its_symbols_do_not_matter(seed):
     assert all(state[name].tobytes() == same[name].tobytes() for name in state)
 
 
-def test_a_cell_without_an_export_is_named(monkeypatch):
-    monkeypatch.setattr(graph, "CELLS", {})
-    with pytest.raises(TrainingError, match=r"a LSTM has no export yet; `--until train` stops before it"):
-        export(model_of(LSTM))
+def test_a_model_of_native_nodes_has_no_step_graph(seed):
+    torch.manual_seed(seed)
+    assert export_step(model_of(LSTM)) is None
 
 
 def test_the_model_is_exported_as_it_answers_not_as_it_trains(seed):

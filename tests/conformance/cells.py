@@ -1,0 +1,133 @@
+"""The cells that the suite holds: every line of the table and variants of some, their models and their graphs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.manifest import Graphs, Manifest, StateSpec, TensorSpec
+from models.runner import Runner
+from training.architectures import ARCHITECTURES, build_cell
+from training.cell import Cell, Conditioned, State
+from training.export.graph import export, export_step
+from training.export.trace import Traces
+from training.model import SequenceModel
+from training.publish import DTYPES
+from training.verify import Trial
+
+INPUT, HIDDEN, SYMBOLS = 5, 6, 7
+ROWS, TIME = 4, 9
+SINGLE = 1e-5
+
+# Builds a cell of an input size and a hidden size.
+Kind = Callable[[int, int], Cell]
+
+
+def case(name: str, **options: object) -> Kind:
+    return partial(build_cell, name, options=options)
+
+
+VARIANTS: Mapping[str, Kind] = {
+    "echo_state leaky": case("echo_state", leak=0.4, density=0.5),
+    "gru before": case("gru", reset="before"),
+    "gru none": case("gru", reset="none"),
+    "leaky learned": case("leaky", per_unit=True, learned=True),
+    "output_recurrence narrow": case("output_recurrence", output_size=2),
+    "stack dense": case("stack", layers=("leaky", "skip"), skip="dense", normalise=True),
+    "stack residual": case("stack", layers=("gru", {"architecture": "clockwork", "periods": [1, 3]}), skip="residual"),
+    "vector_to_sequence initial": case("vector_to_sequence", way="initial"),
+    "vector_to_sequence input": case("vector_to_sequence", way="input"),
+}
+CASES: Mapping[str, Kind] = {name: case(name) for name in sorted(ARCHITECTURES)} | VARIANTS
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Let threads of tensors this small not wait for each other, which takes longer than the work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def build(kind: Kind, *, double: bool = True) -> Cell:
+    cell = kind(INPUT, HIDDEN)
+    return cell.double() if double else cell
+
+
+def some_state(cell: Cell, rows: int = ROWS) -> State:
+    """A state as a sequence may have, with whatever the cell makes of a context."""
+    if isinstance(cell, Conditioned):
+        return cell.begin(torch.randn(rows, cell.context_size, dtype=next(cell.parameters()).dtype))
+    return {
+        name: torch.randn_like(tensor) if tensor.is_floating_point() else torch.randint_like(tensor, 100)
+        for name, tensor in cell.init_state(rows).items()
+    }
+
+
+def disturb(cell: nn.Module) -> None:
+    """Move every parameter from where it begins, as training does; biases that are zero would not be missed."""
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+
+
+def some_inputs(rows: int = ROWS, time: int = TIME) -> Tensor:
+    return torch.randn(rows, time, INPUT, dtype=torch.float64)
+
+
+def model_of(kind: Kind) -> SequenceModel:
+    return SequenceModel(symbols=SYMBOLS, embedding_size=INPUT, cell=kind(INPUT, HIDDEN), dropout=0.5).eval()
+
+
+def manifest_of(model: SequenceModel) -> Manifest:
+    """What the runner reads of a manifest; no file of it is looked at."""
+    return Manifest(
+        name="cell",
+        version=1,
+        architecture="cell",
+        kind="step",
+        files=dict.fromkeys(("model.onnx", "golden.npz"), f"sha256:{'0' * 64}"),
+        graphs=Graphs("model.onnx"),
+        inputs=(TensorSpec("x", "INT64", ("time",)),),
+        outputs=(TensorSpec("y", "FP32", ("time", SYMBOLS)),),
+        lengths="lengths",
+        states=tuple(
+            StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
+            for name, tensor in model.cell.init_state(1).items()
+        ),
+        golden_source="torch",
+        tolerance=SINGLE,
+    )
+
+
+def some_trial(model: SequenceModel, lengths: list[int]) -> Trial:
+    rows, time = len(lengths), max(lengths)
+    states = {f"state.{name}": tensor.detach().numpy() for name, tensor in some_state(model.cell, rows).items()}
+    return Trial(torch.randint(SYMBOLS, (rows, time)).numpy(), np.array(lengths, np.int64), states)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A model and its graphs."""
+
+    model: SequenceModel
+    main: bytes
+    step: bytes | None
+
+    @property
+    def runner(self) -> Runner:
+        return Runner(manifest_of(self.model), self.main, step=self.step)
+
+
+@cache
+def exported(kind: Kind) -> Exported:
+    """Export once for all checks, since it takes a second or two."""
+    torch.manual_seed(0)
+    model, traces = model_of(kind), Traces()
+    disturb(model)
+    return Exported(model, export(model, traces), export_step(model, traces))

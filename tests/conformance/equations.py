@@ -1,0 +1,177 @@
+"""The equations of the papers for one row and one step, in NumPy: what each cell's own step is held against.
+
+A function takes the cell's parameters and buffers by name, the cell for its options, the input `[features]` and the
+state; it gives the output and the next state. Vectors are columns, as on paper.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.architectures.clockwork import Clockwork
+from training.architectures.deep_transition import DeepTransition
+from training.architectures.delays import Delays
+from training.architectures.echo_state import EchoState
+from training.architectures.gru import GRU, MinimalGatedUnit
+from training.architectures.leaky import Leaky
+from training.architectures.lstm import LSTM
+from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, PeepholeLSTM, ProjectedLSTM
+from training.architectures.output_recurrence import OutputRecurrence
+from training.architectures.rnn import RNN
+from training.architectures.vector_to_sequence import VectorToSequence
+from training.cell import Cell
+
+Row = NDArray[np.float64]
+Rows = dict[str, Row]
+Equations = Callable[[Rows, Cell, Row, Rows], tuple[Row, Rows]]
+
+
+def sigmoid(a: Row) -> Row:
+    return 1 / (1 + np.exp(-a))
+
+
+def gate(p: Rows, number: int, units: int, x: Row, h: Row) -> Row:
+    """The weighted sum of one gate, whose rows lie together."""
+    rows = slice(number * units, (number + 1) * units)
+    return p["U"][rows] @ x + p["W"][rows] @ h + p["b"][rows]
+
+
+def rnn(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    a = p["b"] + p["W"] @ state["h"] + p["U"] @ x  # equation 10.8
+    h = np.tanh(a) if cell.activation == "tanh" else np.maximum(a, 0)  # equation 10.9
+    return h, {"h": h}
+
+
+def lstm(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    i, f, g, o = (gate(p, number, cell.output_size, x, state["h"]) for number in range(4))
+    c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
+    h = np.tanh(c) * sigmoid(o)
+    return h, {"h": h, "c": c}
+
+
+def lstm_1997(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    i, g, o = (gate(p, number, cell.output_size, x, state["h"]) for number in range(3))
+    c = state["c"] + sigmoid(i) * np.tanh(g)
+    h = np.tanh(c) * sigmoid(o)
+    return h, {"h": h, "c": c}
+
+
+def peephole_lstm(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    n = cell.output_size
+    i, f, g, o = (gate(p, number, n, x, state["h"]) for number in range(4))
+    i, f = sigmoid(i + p["P"][:n] * state["c"]), sigmoid(f + p["P"][n : 2 * n] * state["c"])
+    c = f * state["c"] + i * np.tanh(g)
+    h = np.tanh(c) * sigmoid(o + p["P"][2 * n :] * c)
+    return h, {"h": h, "c": c}
+
+
+def coupled_lstm(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    i, g, o = (gate(p, number, cell.output_size, x, state["h"]) for number in range(3))
+    f = 1 - sigmoid(i)
+    c = f * state["c"] + sigmoid(i) * np.tanh(g)
+    h = np.tanh(c) * sigmoid(o)
+    return h, {"h": h, "c": c}
+
+
+def projected_lstm(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    i, f, g, o = (gate(p, number, len(state["c"]), x, state["r"]) for number in range(4))
+    c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
+    r = p["P"] @ (np.tanh(c) * sigmoid(o))
+    return r, {"r": r, "c": c}
+
+
+def gru(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    h, n = state["h"], cell.output_size
+    gates = 1 if cell.reset == "none" else 2
+    r = sigmoid(gate(p, 0, n, x, h))
+    z = sigmoid(gate(p, gates - 1, n, x, h))
+    U, W, b = (p[name][gates * n :] for name in "UWb")
+    recurrent = {"none": lambda: W @ h, "before": lambda: W @ (r * h), "after": lambda: r * (W @ h)}[cell.reset]()
+    h = z * h + (1 - z) * np.tanh(U @ x + recurrent + b)
+    return h, {"h": h}
+
+
+def minimal_gated(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    h, n = state["h"], cell.output_size
+    f = sigmoid(gate(p, 0, n, x, h))
+    h = (1 - f) * h + f * np.tanh(gate(p, 1, n, x, f * h))
+    return h, {"h": h}
+
+
+def leaky(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    alpha = sigmoid(p["a"]) if cell.learned else p["a"]
+    v = np.tanh(p["U"] @ x + p["W"] @ state["h"] + p["b"])
+    mu = alpha * state["h"] + (1 - alpha) * v
+    return mu, {"h": mu}
+
+
+def delays(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    past, n = state["past"], cell.output_size
+    a = p["U"] @ x + p["b"]
+    for place, delay in enumerate(cell.delays):
+        a = a + p["W"][:, place * n : (place + 1) * n] @ past[delay - 1]
+    h = np.tanh(a)
+    return h, {"past": np.concatenate([h[None], past[:-1]])}
+
+
+def clockwork(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    h, t, period = state["h"], int(state["t"][0]), p["period"]
+    new = h.copy()
+    for unit in range(len(h)):
+        if t % period[unit] == 0:
+            read = sum(p["W"][unit, other] * h[other] for other in range(len(h)) if period[other] >= period[unit])
+            new[unit] = np.tanh(p["U"][unit] @ x + read + p["b"][unit])
+    return new, {"h": new, "t": np.array([t + 1])}
+
+
+def output_recurrence(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    h = np.tanh(p["U"] @ x + p["W"] @ state["o"] + p["b"])
+    o = p["V"] @ h + p["c"]
+    return o, {"o": o}
+
+
+def deep_transition(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    def layers(name: str) -> list[tuple[Row, Row]]:
+        count = sum(key.startswith(f"{name}.") for key in p) // 2
+        return [(p[f"{name}.{at}.weight"], p[f"{name}.{at}.bias"]) for at in range(count)]
+
+    a = p["U"] @ x + p["W"] @ state["h"] + p["b"]
+    for W, b in layers("transition"):
+        a = W @ np.tanh(a) + b
+    h = np.tanh(a + p["S"] @ state["h"]) if "S" in p else np.tanh(a)
+    y = h
+    for V, c in layers("output"):
+        y = np.tanh(V @ y + c)
+    return y, {"h": h}
+
+
+def vector_to_sequence(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    a = p["U"] @ x + p["W"] @ state["h"] + p["b"]
+    h = np.tanh(a + p["R"] @ state["v"]) if "R" in p else np.tanh(a)
+    return h, {**state, "h": h}
+
+
+def echo_state(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    v = np.tanh(p["U"] @ x + p["W"] @ state["h"] + p["b"])
+    h = state["h"] + cell.leak * (v - state["h"])
+    return h, {"h": h}
+
+
+EQUATIONS: Mapping[type[Cell], Equations] = {
+    Clockwork: clockwork,
+    CoupledLSTM: coupled_lstm,
+    DeepTransition: deep_transition,
+    Delays: delays,
+    EchoState: echo_state,
+    GRU: gru,
+    LSTM: lstm,
+    LSTM1997: lstm_1997,
+    Leaky: leaky,
+    MinimalGatedUnit: minimal_gated,
+    OutputRecurrence: output_recurrence,
+    PeepholeLSTM: peephole_lstm,
+    ProjectedLSTM: projected_lstm,
+    RNN: rnn,
+    VectorToSequence: vector_to_sequence,
+}

@@ -1,0 +1,34 @@
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+from training.architectures import ARCHITECTURES
+from training.listing import SECTIONS
+
+PAGES = ROOT / "docs" / "architectures"
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_an_architectures_page_has_its_section_its_options_and_what_it_learns(name):
+    line = ARCHITECTURES[name]
+    page = (PAGES / f"{line.page}.md").read_text()
+    (row,) = [row for row in page.splitlines() if row.startswith(f"| `{name}` |")]
+    assert row.split("|")[2].split(",")[0].strip() == line.section
+    assert line.parameters in page
+    for heading in ("**Options.**", "**When.**", "**Source.**"):
+        assert heading in page or (heading == "**Options.**" and not line.options)
+    named = set(re.findall(r"`(\w+)`", page.partition("**Options.**")[2].partition("**When.**")[0]))
+    assert line.options.keys() <= named
+
+
+def test_every_page_is_of_an_architecture_and_listed():
+    listed = (PAGES / "README.md").read_text()
+    pages = {path.stem for path in PAGES.glob("*.md")} - {"README"}
+    assert pages == {line.page for line in ARCHITECTURES.values()}
+    assert all(f"[{page}]({page}.md)" in listed for page in pages)
+    assert all(f"`{name}`" in listed for name in ARCHITECTURES)
+
+
+def test_every_section_has_its_title():
+    assert SECTIONS.keys() == {line.section for line in ARCHITECTURES.values()}

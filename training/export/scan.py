@@ -1,0 +1,62 @@
+"""A traced step as nodes: inside an ONNX Scan over time, or bare for one step."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from training.cell import Cell
+from training.export.builder import Builder
+from training.export.trace import Traces
+
+VALID = "valid"
+
+
+def scan_nodes(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> str:
+    """Write a Scan over a cell's step, from `[batch, time, features]` and `valid [batch, time, 1]` to the outputs.
+
+    Past a row's length its states stay as they are; what it puts out there is for the reader to mask.
+    """
+    step = traces.step(cell, f"{at}step.")
+    build.copy([], step.initializer)
+    inner = Builder(f"{at}step.")
+    inner.copy(step.node)
+    x, *states = step.input
+    y, *next_states = step.output
+    kept = [_kept(inner, f"{at}step.{VALID}", old, new) for old, new in zip(states, next_states, strict=True)]
+    valid = helper.make_tensor_value_info(f"{at}step.{VALID}", TensorProto.BOOL, ["batch", 1])
+    names = list(cell.init_state(1))
+    *_, ys = build.nodes(
+        "Scan",
+        *(f"state.{at}{name}" for name in names),
+        xs,
+        VALID,
+        outputs=[*(f"next_state.{at}{name}" for name in names), f"{at}ys"],
+        body=inner.body([*states, x, valid], [*kept, y]),
+        num_scan_inputs=2,
+        scan_input_axes=[1, 1],
+        scan_output_axes=[1],
+    )
+    return ys
+
+
+def _kept(inner: Builder, valid: str, old: onnx.ValueInfoProto, new: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    """Write what a state is after the step: the new one in rows that have the step, otherwise the old."""
+    rank = len(old.type.tensor_type.shape.dim)
+    if rank > 2:
+        axes = inner.constant(f"{valid}.axes.{rank}", np.arange(2, rank))
+        valid = inner.node("Unsqueeze", valid, axes)
+    name = inner.node("Where", valid, new.name, old.name)
+    return onnx.ValueInfoProto(name=name, type=old.type)
+
+
+def step_nodes(build: Builder, cell: Cell, x: str, at: str, traces: Traces) -> str:
+    """Write a cell's step bare, from `[batch, features]` to the outputs `[batch, features]`."""
+    step = traces.step(cell, f"{at}step.")
+    outer = [x, *(f"state.{at}{name}" for name in cell.init_state(1))]
+    for name, inside in zip(outer, step.input, strict=True):
+        build.node("Identity", name, output=inside.name)
+    build.copy(step.node, step.initializer)
+    y, *next_states = step.output
+    for name, new in zip(cell.init_state(1), next_states, strict=True):
+        build.node("Identity", new.name, output=f"next_state.{at}{name}")
+    return y.name

@@ -1,0 +1,88 @@
+"""One step of a cell as ONNX: traced from its own Python by torch's exporter, which knows no cell."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import final
+
+import onnx
+import torch
+from onnx import compose
+from torch import Tensor, nn
+from typing_extensions import override
+
+from training.cell import Cell
+from training.export.builder import OPSET
+
+# Any number but 0 and 1, which the exporter takes for constants.
+_ROWS = 3
+_LARGEST = 2**31 - 1
+
+
+@final
+class Traces:
+    """Traces each cell once, though several graphs are made of it."""
+
+    def __init__(self) -> None:
+        self._steps: dict[Cell, onnx.GraphProto] = {}
+
+    def step(self, cell: Cell, prefix: str) -> onnx.GraphProto:
+        """Give `x [batch, features], *states -> y, *next_states`, weights as initializers, all names with a prefix."""
+        if cell not in self._steps:
+            self._steps[cell] = _trace(cell)
+        return compose.add_prefix_graph(self._steps[cell], prefix)
+
+
+@final
+class _Step(nn.Module):
+    """A cell's step with its states in a fixed order, as the exporter needs it."""
+
+    def __init__(self, cell: Cell, names: Sequence[str]) -> None:
+        super().__init__()
+        self.cell = cell
+        self.names = names
+
+    @override
+    def forward(self, x: Tensor, states: list[Tensor]) -> list[Tensor]:
+        y, next_state = self.cell.step(x, dict(zip(self.names, states, strict=True)))
+        return [y, *(next_state[name] for name in self.names)]
+
+
+def _trace(cell: Cell) -> onnx.GraphProto:
+    from onnxscript import optimizer  # noqa: PLC0415  # two seconds that only an export shall cost
+
+    # As it answers, not as it trains; and the caller's cell stays what it is.
+    cell = copy.deepcopy(cell).cpu().float().eval()
+    state = cell.init_state(_ROWS)
+    x, states = torch.zeros(_ROWS, cell.input_size), [tensor.detach().clone() for tensor in state.values()]
+    batch = {0: torch.export.Dim("batch")}
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # The exporter warns of torch's own inner workings.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _Step(cell, list(state)).eval(),
+            (x, states),
+            dynamo=True,
+            optimize=False,
+            opset_version=OPSET,
+            dynamic_shapes=(batch, [batch for _ in states]),
+            input_names=["x", *state],
+            output_names=["y", *(f"next.{name}" for name in state)],
+            verbose=False,
+        )
+    assert program is not None
+    # Without limits, so that what depends on weights alone is a constant: only constants are packed once, at load.
+    model = optimizer.optimize(program.model_proto, input_size_limit=_LARGEST, output_size_limit=_LARGEST)
+    assert not model.functions
+    return _bare(model.graph)
+
+
+def _bare(graph: onnx.GraphProto) -> onnx.GraphProto:
+    """Take away what the exporter notes beside the graph, such as where on this machine the code lies."""
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    graph.ClearField("value_info")
+    return graph
