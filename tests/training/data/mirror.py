@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,11 +14,13 @@ class Mirror:
     Attributes:
         cut: bytes of a path after which its connection is closed, once.
         ranges: whether only a part can be asked for.
+        late: bytes by which such a part begins later than was asked for.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
     ranges: bool = True
+    late: int = 0
     asked: list[tuple[str, int]] = field(default_factory=list)
     address: str = ""
 
@@ -26,6 +28,11 @@ class Mirror:
 def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def handle(self) -> None:
+            # A client that refuses an answer closes the connection.
+            with suppress(ConnectionError):
+                super().handle()
 
         def do_GET(self) -> None:
             path = self.path.lstrip("/")
@@ -36,7 +43,7 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
             elif first and mirror.ranges and first >= len(mirror.files[path]):
                 self._answer(416, b"")
             elif first and mirror.ranges:
-                self._answer(206, mirror.files[path][first:], first)
+                self._answer(206, mirror.files[path][first + mirror.late :], first + mirror.late)
             else:
                 self._answer(200, mirror.files[path])
 

@@ -53,6 +53,14 @@ def test_a_server_without_ranges_sends_it_all_again(bring, mirror, tmp_path):
     assert (tmp_path / "part").read_bytes() == CONTENT
 
 
+def test_a_server_that_sends_another_part_is_refused_and_what_came_before_is_kept(bring, mirror, tmp_path):
+    mirror.late = 10
+    (tmp_path / "part").write_bytes(CONTENT[:1000])
+    with pytest.raises(FetchFailed, match="answers with other bytes than were asked for"):
+        bring()
+    assert (tmp_path / "part").read_bytes() == CONTENT[:1000]
+
+
 def test_what_is_all_there_is_left_as_it_is(bring, mirror, tmp_path):
     (tmp_path / "part").write_bytes(CONTENT)
     assert bring() == []
