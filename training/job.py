@@ -17,6 +17,7 @@ from training.data.baselines import baselines
 from training.data.text import Text, load_text
 from training.errors import RunInvalid, WrongUse
 from training.export.graph import export, export_step
+from training.export.lint import varying_operators
 from training.export.trace import Traces
 from training.model import SequenceModel
 from training.processes import is_first
@@ -128,7 +129,10 @@ class Job:
         if step is not None:
             self._run.write_bytes(STEP, step)
         self._run.write_bytes(GRAPH, graph)
-        self._say(f"export: {self._run.path(GRAPH)}, {len(graph) / 1e6:.2f} MB\n")
+        beside = "" if step is None else f", and {STEP} for single steps"
+        self._say(f"export: {self._run.path(GRAPH)}, {len(graph) / 1e6:.2f} MB{beside}\n")
+        if varying := varying_operators(graph):
+            self._say(f"export: not batch-invariant, since ONNX Runtime's {', '.join(varying)} depends on the batch\n")
 
     def _verify(self) -> None:
         self._run.need("export")
@@ -142,6 +146,8 @@ class Job:
         self._run.write(VERIFIED, measured | {"batch_invariant": found.batch_invariant})
         invariant = "the same bits in any batch and any chunks" if found.batch_invariant else "not batch-invariant"
         self._say(f"verify: within {found.parity_error:.2g} of torch (tolerance {found.tolerance:.2g}), {invariant}\n")
+        if not found.step_exact:
+            self._say(f"verify: {STEP} differs from {GRAPH} in its last bits and is left out\n")
 
     def _publish(self) -> None:
         self._need_verified()

@@ -6,7 +6,7 @@ from onnx import numpy_helper
 
 from models.repository import Repository
 from tests.training.conftest import Finished, finish
-from training import quantize
+from training import job, quantize
 from training.errors import DataInvalid, RunInvalid, VerificationFailed
 from training.run import GRAPH, PUBLISHED, QUANTIZED, RESULT, VERIFIED, WEIGHTS
 from training.trainer import LOG
@@ -178,3 +178,9 @@ def test_a_process_that_is_not_the_first_says_nothing_and_stops_after_training(f
     other.job().through("publish")
     assert other.said == []
     assert other.repository.list() == []
+
+
+def test_an_operator_that_depends_on_the_batch_is_named_at_the_export(tmp_path, text_file, monkeypatch):
+    monkeypatch.setattr(job, "varying_operators", lambda graph: ["Softplus"])
+    said = finish(tmp_path, text_file, last="export").said
+    assert "export: not batch-invariant, since ONNX Runtime's Softplus depends on the batch\n" in said

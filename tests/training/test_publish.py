@@ -92,6 +92,7 @@ def test_a_step_graph_that_differs_from_main_is_not_published(tmp_path, text_fil
     manifest = run.repository.read_manifest(place)
     assert manifest.graphs == Graphs(main="model.onnx")
     assert STEP not in manifest.files
+    assert "verify: step.onnx differs from model.onnx in its last bits and is left out\n" in run.said
 
 
 def test_a_step_graph_that_changed_after_its_verification_is_not_published(tmp_path, text_file):
