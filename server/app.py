@@ -5,6 +5,7 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import final
@@ -68,7 +69,8 @@ async def check(settings: Settings) -> int:
     app = App(settings)
     await app.loader.poll()
     sys.stdout.writelines(f"{line}\n" for line in report(app.catalogue, settings, sorted(app.loader.awaited)))
-    return FAILED if app.catalogue.refused() or app.loader.awaited else OK
+    unseen = app.catalogue.refused() or app.loader.awaited or not settings.repository.is_dir()
+    return FAILED if unseen else OK
 
 
 def report(catalogue: Catalogue, settings: Settings, missing: Sequence[str]) -> Iterator[str]:
@@ -181,14 +183,15 @@ class App:
         logger.info("draining", extra={"waiting": len(self.scheduler), "sequences": len(self.sessions)})
         await self.health.drain()
         self.service.draining.set()
-        hurried = asyncio.create_task(stop_now.wait())
+        hurried, began = asyncio.create_task(stop_now.wait()), time.monotonic()
         # While requests are finished, new ones are still told that the server stops; a closed port would tell nothing.
         finished = asyncio.create_task(self._finish())
         await asyncio.wait(
             (finished, hurried), timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED
         )
         finished.cancel()
-        graceful = asyncio.create_task(self._server.stop(self.settings.drain_seconds))
+        left = max(LINGER_SECONDS, began + self.settings.drain_seconds - time.monotonic())
+        graceful = asyncio.create_task(self._server.stop(left))
         await asyncio.wait((graceful, hurried), return_when=asyncio.FIRST_COMPLETED)
         await self._server.stop(0)
         hurried.cancel()

@@ -29,6 +29,13 @@ from typing import ClassVar
 
 import grpc
 
+# Characters of a request's id, and of a sentence, that an error's text has at most.
+LONGEST_ID, LONGEST_SENTENCE = 256, 1000
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
 
 class RecurError(Exception):
     """Any answer that is not OK; its sentence is safe for every client to read."""
@@ -43,9 +50,12 @@ class RecurError(Exception):
         self.position = position
 
     def text(self, request_id: str = "") -> str:
-        """Write the one text form: `[request id: ID] CODE REASON: sentence`."""
-        prefix = f"[request id: {request_id}] " if request_id else ""
-        return f"{prefix}{self.code.name} {self.reason}: {self.sentence}"
+        """Write the one text form: `[request id: ID] CODE REASON: sentence`; what a client made long is cut.
+
+        A call's status travels as metadata, of which clients take some kilobytes and else show an error of their own.
+        """
+        prefix = f"[request id: {_cut(request_id, LONGEST_ID)}] " if request_id else ""
+        return f"{prefix}{self.code.name} {self.reason}: {_cut(self.sentence, LONGEST_SENTENCE)}"
 
 
 class InvalidRequest(RecurError):

@@ -69,7 +69,8 @@ def draw(decode: Decode, answer: Array, how: Sampling, seed: int, number: int) -
 
 def _symbol(logits: Probabilities, how: Sampling, uniform: float) -> int:
     """Draw one of the most probable symbols."""
-    scaled = (logits - logits.max()) / how.temperature
+    with np.errstate(over="ignore"):  # a temperature next to none leaves the most probable alone
+        scaled = (logits - logits.max()) / how.temperature
     order = np.argsort(-scaled, kind="stable")[: how.top_k or None]
     weights = np.exp(scaled[order])
     sums = (weights / weights.sum()).cumsum()

@@ -8,6 +8,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     Attributes:
         max_batch: rows that run together at most.
+        max_chunk_steps: steps of one request's rows at most, and places on a free axis of what begins a sequence.
         max_steps: rows times the longest row's steps of a batch at most; a single chunk that is longer runs alone.
         queue_delay_seconds: how long a batch may wait for more rows.
         max_sequences: live sequences of one version.
@@ -20,6 +21,7 @@ class Limits(msgspec.Struct, frozen=True):
     """
 
     max_batch: int = 256
+    max_chunk_steps: int = 16_384
     max_steps: int = 16_384
     queue_delay_seconds: float = 0.0
     max_sequences: int = 100_000

@@ -1,5 +1,6 @@
 """The table of options: each a flag, a variable and a key of the configuration file, read the same way."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,9 +88,9 @@ def _address(text: str) -> str:
     return text
 
 
-def _count(least: int) -> Callable[[str], int]:
+def _count(least: int, most: float = math.inf) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdecimal()) or int(text) < least:
+        if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
             raise ValueError
         return int(text)
 
@@ -153,6 +154,8 @@ FILE = Kind("FILE", "a file is expected", _path, (str,))
 FOLDER = Kind("DIR", "a folder is expected", _path, (str,))
 ADDRESS = Kind("HOST:PORT", "HOST:PORT is expected, for example 127.0.0.1:8001", _address, (str,))
 COUNT = Kind("COUNT", "an integer from 1 is expected", _count(1), (int,))
+# gRPC counts in 32 bits.
+CALLS = Kind("COUNT", "an integer from 1 to 2147483647 is expected", _count(1, 2**31 - 1), (int,))
 COUNT_OR_NONE = Kind("COUNT", "an integer from 1, or 0 for no limit, is expected", _count(0), (int,))
 SECONDS = Kind("SECONDS", "a number of seconds above 0 is expected", _seconds(above_zero=True), (int, float))
 SECONDS_OR_NONE = Kind("SECONDS", "a number of seconds from 0 is expected", _seconds(above_zero=False), (int, float))
@@ -175,7 +178,7 @@ SERVER = (
     Option("--metrics", ADDRESS, "127.0.0.1:8002", "where Prometheus reads /metrics"),
     Option("--threads", COUNT, 1, "cores that one run uses"),
     Option("--device", DEVICE, CPU, "cpu, cuda or cuda:N: where models run and states are kept"),
-    Option("--max-connection-calls", COUNT, 512, "calls that one connection has open; more wait at the client"),
+    Option("--max-connection-calls", CALLS, 512, "calls that one connection has open; more wait at the client"),
     Option("--control", CONTROL, "poll", "poll: serve what is published; explicit: serve what is asked for"),
     Option("--load", NAMES, (), "with --control explicit: the models to load at the start"),
     Option("--poll-seconds", SECONDS, 2.0, "how often to look for newly published versions"),
@@ -185,6 +188,7 @@ SERVER = (
 _LIMITS, _TOTALS = Limits(), Totals()
 LIMITS = (
     Option("--max-batch", COUNT, _LIMITS.max_batch, "rows that run together at most"),
+    Option("--max-chunk-steps", COUNT, _LIMITS.max_chunk_steps, "steps of one request's rows at most"),
     Option("--max-steps", COUNT, _LIMITS.max_steps, "rows times steps of a batch at most"),
     Option("--queue-delay-seconds", SECONDS_OR_NONE, _LIMITS.queue_delay_seconds, "how long a batch may wait to fill"),
     Option("--max-sequences", COUNT, _LIMITS.max_sequences, "live sequences of one version at most"),

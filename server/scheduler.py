@@ -96,6 +96,7 @@ class Scheduler:
         self._used: dict[ModelKey, float] = {}
         self._turns: dict[int, float] = {}
         self._waiting: Counter[str] = Counter()
+        self._later: Counter[str] = Counter()
         self._serial = count()
 
     def add(self, chunk: Chunk) -> None:
@@ -116,7 +117,7 @@ class Scheduler:
         left = [cut for cut in chunk.cuts or [chunk] if cut.waits]
         for cut in left:
             ready, cut.waits = cut.waits != "line", None
-            self._waiting[cut.model.name] -= 1
+            self._count(cut, -1)
             if cut.starts:
                 self._forget_starts(cut)
             if ready:
@@ -153,7 +154,7 @@ class Scheduler:
     def resume(self, chunk: Chunk) -> None:
         """Make a chunk ready that was held, if it is still wanted."""
         if chunk.waits == "hold":
-            self._waiting[chunk.model.name] -= 1
+            self._count(chunk, -1)
             self._make_ready(chunk)
 
     def holds(self, scope: Scope, sequence: SequenceId) -> bool:
@@ -186,8 +187,10 @@ class Scheduler:
     def _check_room(self, chunk: Chunk) -> None:
         name = chunk.model.name
         limits = self.limits(name)
-        if self._waiting[name] >= limits.max_queue or 0 < self._max_queue <= len(self):
-            raise QueueFull(f"{self._waiting[name]} requests for model '{name}' wait already; try again later")
+        # Later steps of requests that were let in before take nobody's place.
+        waiting, in_all = self._waiting[name] - self._later[name], len(self) - self._later.total()
+        if waiting >= limits.max_queue or 0 < self._max_queue <= in_all:
+            raise QueueFull(f"{waiting} requests for model '{name}' wait already; try again later")
         if limits.max_queue_seconds and (oldest := self.oldest(name)) is not None:
             age = chunk.arrived - oldest
             if age > limits.max_queue_seconds:
@@ -232,7 +235,7 @@ class Scheduler:
             line.starting = chunk.model
         line.chunks.append(chunk)
         chunk.waits = "line"
-        self._waiting[chunk.model.name] += 1
+        self._count(chunk, 1)
 
     def _close_lines(self, chunk: Chunk, followers: Followers = NO_FOLLOWERS) -> None:
         lines = self._lines[chunk.scope]
@@ -258,14 +261,20 @@ class Scheduler:
             if following.waits:
                 if following.starts:
                     line.begun = following.model
-                self._waiting[following.model.name] -= 1
+                self._count(following, -1)
                 self._make_ready(following)
                 return True
         return False
 
+    def _count(self, chunk: Chunk, change: int) -> None:
+        """Count a chunk that begins to wait or waits no more."""
+        self._waiting[chunk.model.name] += change
+        if chunk.before:
+            self._later[chunk.model.name] += change
+
     def _hold(self, chunk: Chunk) -> None:
         chunk.waits = "hold"
-        self._waiting[chunk.model.name] += 1
+        self._count(chunk, 1)
 
     def _make_ready(self, chunk: Chunk) -> None:
         model = chunk.model
@@ -276,7 +285,7 @@ class Scheduler:
             self._used[model] = max(self._used.get(model, 0.0), least)
             lanes = self._lanes[model] = {}
         chunk.waits = "lane"
-        self._waiting[model.name] += 1
+        self._count(chunk, 1)
         heapq.heappush(
             lanes.setdefault((chunk.part, chunk.size, chunk.shape), []), (chunk.due, next(self._serial), chunk)
         )
@@ -313,7 +322,7 @@ class Scheduler:
         if chunk.waits is None:
             return
         chunk.waits = None
-        self._waiting[chunk.model.name] -= 1
+        self._count(chunk, -1)
         if overdue:
             self._close_lines(chunk)
 

@@ -111,6 +111,7 @@ def _part(values: Mapping[str, object], options: Sequence[Option]) -> dict[str, 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m server",
+        allow_abbrev=False,
         description="Serve the built models over gRPC, with the state of every client's sequence kept here.",
         epilog="Every flag has a variable: --idle-seconds is RECUR_IDLE_SECONDS; and a key in the --config file: "
         "idle_seconds. Flags win over variables, and both over the file, its tables too. "

@@ -120,16 +120,16 @@ def _sampling(how: Mapping[str, Any]) -> Sampling:
 
 
 def _at_least_one(name: str, parameter: pb.InferParameter) -> int:
-    value = _count(name, parameter)
-    if value < 1:
+    value = parameter.int64_param or parameter.uint64_param
+    if not 1 <= value < 2**63:
         raise InvalidRequest(f"parameter '{name}' must be an integer from 1")
     return value
 
 
 def _number(name: str, parameter: pb.InferParameter) -> float:
     kind = parameter.WhichOneof(CHOICE)
-    value = parameter.double_param if kind == "double_param" else float(parameter.int64_param)
-    if kind not in ("double_param", "int64_param") or not math.isfinite(value):
+    value = float(getattr(parameter, kind)) if kind in ("double_param", "int64_param", "uint64_param") else math.nan
+    if not math.isfinite(value):
         raise InvalidRequest(f"parameter '{name}' must be a number")
     return value
 

@@ -180,7 +180,9 @@ def _checked(exchange: Exchange) -> tuple[Sampling, Decode]:
     how = parameters.sampling
     if decode is None or how is None:
         raise InvalidRequest(f"model '{exchange.model.key.name}' does not generate: its manifest has no decode")
-    if parameters.sequence_id is None or parameters.peek:
+    if parameters.peek:
+        raise InvalidRequest("recur_max_steps goes on with a sequence, and recur_peek leaves it as it is; give one")
+    if parameters.sequence_id is None:
         raise InvalidRequest("recur_max_steps goes on with one sequence: name it by the parameter 'sequence_id'")
     if decode.sampling != "categorical" and how != Sampling(how.max_steps, seed=how.seed):
         raise InvalidRequest(

@@ -103,6 +103,7 @@ class Inbox:
         self, exchange: Exchange, tensors: Tensors, scope: Scope, client: int, answers: Answers | None
     ) -> Sequence[Chunk]:
         """Make one chunk of a request; several of rows for many sequences that cannot all run together."""
+        _check_sizes(tensors, self._limits(scope.model).max_chunk_steps)
         if exchange.request.parameters.sampling is not None:
             generating = Generating(exchange, tensors, self._sessions, answers, self._limits(scope.model))
             return (generating.prompt(scope, client),)
@@ -140,6 +141,15 @@ class Inbox:
             else:
                 gathering.refuse(dict.fromkeys(rows.tolist(), _other_tensors(model)))
         return cuts
+
+
+def _check_sizes(tensors: Tensors, most: int) -> None:
+    """Raise InvalidRequest for more steps, or a larger axis of what begins a sequence, than one request may have."""
+    if tensors.time > most:
+        raise InvalidRequest(f"the request has {tensors.time} steps; {most} are the most: send several chunks")
+    for name, array in tensors.starting.items():
+        if max(array.shape[1:], default=0) > most:
+            raise InvalidRequest(f"input '{name}' has shape {list(array.shape)}; {most} places on an axis are the most")
 
 
 def _other_tensors(model: ServedModel) -> VersionMismatch:

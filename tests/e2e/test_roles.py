@@ -105,6 +105,7 @@ REFUSED = {
     "a source without its start": begin("d", SOURCES[0], X[:1]),
     "no steps and no start": begin("d", SOURCES[0]),
     "a source of no places": begin("d", SOURCES[0][:0], X[:1]),
+    "a source of more places than a request may have steps": begin("d", np.zeros((16_385, 5), np.float32), X[:1]),
     "a source of other features": begin("d", SOURCES[0][:, :2], X[:1]),
 }
 REFUSED["a source without its start"].parameters["sequence_start"].bool_param = False

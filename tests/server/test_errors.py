@@ -15,6 +15,14 @@ def test_the_text_form():
     assert error.text("r7") == "[request id: r7] NOT_FOUND SEQUENCE_GONE: sequence 5 has ended"
 
 
+def test_what_a_client_made_long_is_cut_so_that_its_call_can_carry_the_error():
+    text = errors.InvalidRequest("input 'x' has " + "a" * 10**6).text("r" * 10**6)
+    assert text.startswith("[request id: rrr")
+    assert "] INVALID_ARGUMENT INVALID_REQUEST: input 'x' has aaa" in text
+    assert text.endswith("a…")
+    assert len(text.encode()) < 1500
+
+
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 def test_every_error_has_a_code_and_a_reason(kind):
     assert isinstance(kind.code, grpc.StatusCode)

@@ -235,3 +235,16 @@ async def test_the_sequence_of_a_generation_under_way_is_busy(served):
     served.send(write(steps=3))
     await served.reader.held()
     assert served.server.engine.holds(SCOPE, "s")
+
+
+async def test_generations_under_way_leave_the_queue_to_others():
+    served = Served(max_queue=2)
+    readers = [Reader() for _ in range(4)]
+    async with served.server.running():
+        for number, reader in enumerate(readers):
+            reader.reads = False
+            served.send(write(sequence=number + 1, steps=100), reader=reader)
+            await reader.held()
+        assert served.server.scheduler.waiting("adder") == 4
+        answer = await served.ask(one([1], sequence_id="other", sequence_start=True))
+        assert columns(answer)["y"].item() == 101

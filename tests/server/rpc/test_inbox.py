@@ -337,3 +337,15 @@ async def test_rows_that_find_no_room_are_counted(served):
     assert found["sequence_status"].tolist() == [0] * 6 + [8] * 2
     registry = served.server.metrics.registry
     assert registry.get_sample_value("recur_rejections_total", {"reason": "SEQUENCES_FULL"}) == 2
+
+
+async def test_a_request_of_more_steps_than_one_may_have_is_refused_at_once():
+    served = Served(max_chunk_steps=3)
+    async with served.server.running():
+        assert columns(await served.ask(one([1, 2, 3], sequence_id=5, sequence_start=True)))["y"].size == 3
+        error = await served.ask(one([1, 2, 3, 4], sequence_id=5))
+        assert (type(error), error.sentence) == (
+            InvalidRequest,
+            "the request has 4 steps; 3 are the most: send several chunks",
+        )
+        assert isinstance(await served.ask(many([1, 2], [[1] * 4] * 2)), InvalidRequest)
