@@ -35,6 +35,12 @@ class Series:
         if len(self._pending) >= PENDING:
             self.read()
 
+    def observe_all(self, values: Iterable[float]) -> None:
+        """Count values, now or when many wait."""
+        self._pending.extend(values)
+        if len(self._pending) >= PENDING:
+            self.read()
+
     def read(self) -> tuple[list[int], float]:
         """Give the cumulative count at every bound and at infinity, and the sum of all values."""
         with self._lock:

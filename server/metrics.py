@@ -9,6 +9,7 @@ import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from server import __version__
+from server.counts import Count, Counts
 from server.errors import RecurError
 from server.histogram import Histogram, Series
 from server.types import ModelKey
@@ -38,7 +39,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._requests = Counter("recur_requests", "Answers by gRPC code", (*MODEL, "code"), registry=registry)
+        self._requests = Counts("recur_requests", "Answers by gRPC code", (*MODEL, "code"), registry=registry)
         self._durations = _seconds(
             "recur_request_duration_seconds", "From a request read to its answer", MODEL, registry
         )
@@ -102,15 +103,13 @@ class Metrics:
             # A gauge and its function refer to each other: without this the store stays until a collection.
             gauge.labels(*labels).set_function(_nothing)
             gauge.remove(*labels)
-        if (child := self._children.pop(key, None)) is None:
+        if self._children.pop(key, None) is None:
             return
-        for code in child.codes:
-            self._requests.remove(*labels, code)
         self._steps.remove(*labels)
         with contextlib.suppress(KeyError):
             self._expirations.remove(*labels)
-        for histogram in (self._durations, self._stages, self._rows):
-            histogram.remove(labels)
+        for metric in (self._requests, self._durations, self._stages, self._rows):
+            metric.remove(labels)
 
     def queue(self, model: str, waiting: Callable[[], float], age: Callable[[], float]) -> None:
         """Show how many of a model's requests wait, and since when the oldest; called at every scrape."""
@@ -148,12 +147,17 @@ class Metrics:
 
 @final
 class ModelMetrics:
-    """The counters of one model version that every request or batch moves."""
+    """The counters of one model version that every request or batch moves.
+
+    Attributes:
+        decoded, encoded: count seconds that a request or its answer took.
+        last_batch: when a batch ran last, in seconds since the epoch.
+    """
 
     def __init__(
         self,
         *,
-        requests: Callable[[str], Counter],
+        requests: Callable[[str], Count],
         durations: Series,
         rejections: Counter,
         steps: Counter,
@@ -167,6 +171,7 @@ class ModelMetrics:
         self.last_batch = 0.0
         self._requests_of = requests
         self._requests = {"OK": requests("OK")}
+        self.decoded, self.encoded = stages["decode"].observe, stages["encode"].observe
         self._durations = durations
         self._rejections = rejections
         self._steps = steps
@@ -177,16 +182,11 @@ class ModelMetrics:
         self._rows = rows
         self._stages = stages
 
-    @property
-    def codes(self) -> Iterable[str]:
-        """The gRPC codes that answers had."""
-        return self._requests.keys()
-
     def answered(self, code: str, seconds: float) -> None:
         """Count an answer: its gRPC code, and the time since its request was read."""
         if code not in self._requests:
             self._requests[code] = self._requests_of(code)
-        self._requests[code].inc()
+        self._requests[code].value += 1
         self._durations.observe(seconds)
 
     def failed(self, error: RecurError, seconds: float) -> None:
@@ -200,15 +200,9 @@ class ModelMetrics:
             if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 self._rejections.labels(error.reason).inc()
 
-    def stage(self, stage: str, seconds: float) -> None:
-        """Count time in a stage: of one request, or for gather, compute and scatter of one batch."""
-        self._stages[stage].observe(seconds)
-
     def queued(self, seconds: Sequence[float]) -> None:
         """Count how long each request of a batch waited for its turn."""
-        observe = self._stages["queue"].observe
-        for waited in seconds:
-            observe(waited)
+        self._stages["queue"].observe_all(seconds)
 
     def judged(self, replays: int, errors: Iterable[RecurError]) -> None:
         """Count rows that were answered without a run: again, or with an error."""

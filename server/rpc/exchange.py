@@ -84,7 +84,7 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
             return
         self.reply(self.request.id, message)
         now = time.monotonic()
-        self.metrics.stage("encode", now - answered)
+        self.metrics.encoded(now - answered)
         self.metrics.answered("OK", now - self.arrived)
 
     def answer_many(self, answer: Answer) -> None:

@@ -32,6 +32,7 @@ class Inbox:
         self._sessions = sessions
         self._metrics = metrics
         self._limits = limits
+        self._unknown = metrics.of(UNKNOWN)
         self._reader = Reader()
 
     def take(
@@ -47,7 +48,7 @@ class Inbox:
             answers: the same, if a request may have several.
         """
         arrived, request_id = time.monotonic(), ""
-        metrics = self._metrics.of(UNKNOWN)
+        metrics = self._unknown
         try:
             request = self._reader.read(data)
             request_id = request.id
@@ -65,7 +66,7 @@ class Inbox:
             metrics.failed(error, time.monotonic() - arrived)
             reply(request_id, error)
             return ()
-        metrics.stage("decode", time.monotonic() - arrived)
+        metrics.decoded(time.monotonic() - arrived)
         watches = watch is not None and watch.wants(said=request.parameters.notices)
         return [chunk for chunk in chunks if self._submit(chunk, watch if watches else None)]
 
