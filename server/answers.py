@@ -27,12 +27,11 @@ def answers(specs: Sequence[TensorSpec], turn: Turn, pieces: Sequence[Piece]) ->
         turn: the rows, and what was decided of each.
         pieces: what the rows that ran gave.
     """
-    whole = len(pieces) == 1 and not turn.errors and not turn.replays
+    if len(pieces) == 1 and not turn.errors and not turn.replays:
+        yield from _cut(specs, turn, pieces[0].outputs)
+        return
     for chunk, first, stop in turn.chunk_rows():
         positions = turn.positions[first:stop]
-        if whole:
-            yield chunk, Answer(_cut(specs, pieces[0].outputs, chunk.time, first, stop), positions)
-            continue
         replayed = np.zeros(stop - first, np.bool_)
         replayed[[row - first for row in turn.replays if first <= row < stop]] = True
         errors = {row - first: error for row, error in turn.errors.items() if first <= row < stop}
@@ -44,13 +43,13 @@ def refused(chunk: Chunk, error: RecurError) -> Answer:
     return Answer({}, np.zeros(chunk.rows, np.int64), None, dict.fromkeys(range(chunk.rows), error))
 
 
-def _cut(specs: Sequence[TensorSpec], outputs: Arrays, time: int, first: int, stop: int) -> Arrays:
-    return {
-        spec.name: outputs[spec.name][first:stop, :time]
-        if spec.shape[:1] == (TIME,)
-        else outputs[spec.name][first:stop]
-        for spec in specs
-    }
+def _cut(specs: Sequence[TensorSpec], turn: Turn, outputs: Arrays) -> Iterable[tuple[Chunk, Answer]]:
+    positions = turn.positions
+    tensors = [(spec.name, outputs[spec.name], spec.shape[:1] == (TIME,)) for spec in specs]
+    for chunk, first, stop in turn.chunk_rows():
+        time = chunk.time
+        found = {name: array[first:stop, :time] if timed else array[first:stop] for name, array, timed in tensors}
+        yield chunk, Answer(found, positions[first:stop])
 
 
 def _put_together(

@@ -146,8 +146,8 @@ class Engine:
             turns.commit(turn)
             metrics.judged(len(turn.replays), turn.errors.values())
             for chunk, answer in answers(model.runtime.signatures[turn.part].outputs, turn, pieces):
-                follower = chunk.done(chunk, answer)
-                followers += [] if follower is None else [follower]
+                if (follower := chunk.done(chunk, answer)) is not None:
+                    followers.append(follower)
         finally:
             self._in_flight = None
             self._scheduler.finish(chunks, self._clock() - began, followers)

@@ -15,6 +15,8 @@ ID_TAG, RAW_TAG, ANSWER_TAG = b"\x1a", b"\x32", b"\x12"
 STEP = b"\x0a\x0arecur_step\x12"
 REPLAYED = b"\x22\x14\x0a\x0erecur_replayed\x12\x02\x08\x01"
 FINAL = b"\x22\x1b\x0a\x15triton_final_response\x12\x02\x08\x01"
+# What became of each row.
+TOLD = (("sequence_status", "INT32"), ("sequence_error", "BYTES"), ("recur_step", "INT64"), ("recur_replayed", "BOOL"))
 # A text on the wire has its length, 4 bytes, before it.
 NO_TEXT = bytes(4)
 
@@ -35,14 +37,13 @@ def encode_answer(
         kept: whether a sequence is told its step.
         final: whether the answer is to say that it is the last.
     """
-    parameters = []
-    if kept:
-        parameters += _step(answer.positions.item(0))
-        if answer.replayed is not None and answer.replayed.item(0):
-            parameters.append(REPLAYED)
+    parameters = [_step(answer.positions.item(0))] if kept else []
+    if kept and answer.replayed is not None and answer.replayed.item(0):
+        parameters.append(REPLAYED)
     if final:
         parameters.append(FINAL)
-    return _encode(request_id, model, _outputs(specs, answer), parameters)
+    metas, raws = _outputs(specs, answer)
+    return _encode(request_id, _head(model, tuple(metas)), raws, parameters)
 
 
 def encode_generated(
@@ -59,37 +60,27 @@ def encode_generated(
         reason: why it is the last; empty where it is not.
         replayed: whether it is given again.
     """
-    parameters = _step(position)
+    parameters = [_step(position)]
     if replayed:
         parameters.append(REPLAYED)
     if reason:
         parameters += [_finish(reason), FINAL]
-    probability = (("log_prob", "FP32", (1, 1)), np.float32(log_prob).tobytes())
-    return _encode(request_id, model, [value, probability], parameters)
+    meta, raw = value
+    head = _head(model, (meta, ("log_prob", "FP32", (1, 1))))
+    return _encode(request_id, head, [raw, np.float32(log_prob).tobytes()], parameters)
 
 
 def encode_many(request_id: str, model: ModelKey, specs: Sequence[TensorSpec], answer: Answer, *, final: bool) -> bytes:
     """Write a ModelInferResponse to many sequences: the outputs, then what became of each row."""
     rows = len(answer.positions)
-    status, texts, replayed = _all_well(rows)
+    metas, raws = _outputs(specs, answer)
+    status, replayed = _all_well(rows)
     if answer.errors:
-        status, texts = _errors(answer, rows)
+        status = _errors(answer, rows)
     if answer.replayed is not None:
-        replayed = answer.replayed.tobytes()
-    tensors = _outputs(specs, answer)
-    tensors += [
-        (("sequence_status", "INT32", (rows,)), status),
-        (("sequence_error", "BYTES", (rows,)), texts),
-        (("recur_step", "INT64", (rows,)), answer.positions.tobytes()),
-        (("recur_replayed", "BOOL", (rows,)), replayed),
-    ]
-    return _encode(request_id, model, tensors, [FINAL] if final else [])
-
-
-def _step(position: int) -> list[bytes]:
-    value = b"\x10" + varint(position)
-    entry = STEP + varint(len(value)) + value
-    return [b"\x22", varint(len(entry)), entry]
+        replayed = (answer.replayed.tobytes(),)
+    raws += (*status, answer.positions.tobytes(), *replayed)
+    return _encode(request_id, _head_of_many(model, tuple(metas), rows), raws, [FINAL] if final else [])
 
 
 @lru_cache(maxsize=16)
@@ -100,12 +91,12 @@ def _finish(reason: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _all_well(rows: int) -> tuple[bytes, bytes, bytes]:
-    """Status, texts and replays of rows of which none is refused or comes again."""
-    return np.zeros(rows, np.int32).tobytes(), NO_TEXT * rows, np.zeros(rows, np.bool_).tobytes()
+def _all_well(rows: int) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """Status and texts, and replays, of rows of which none is refused or comes again."""
+    return (np.zeros(rows, np.int32).tobytes(), NO_TEXT * rows), (np.zeros(rows, np.bool_).tobytes(),)
 
 
-def _errors(answer: Answer, rows: int) -> tuple[bytes, bytes]:
+def _errors(answer: Answer, rows: int) -> Sequence[bytes]:
     status, texts = np.zeros(rows, np.int32), [NO_TEXT] * rows
     for row, error in answer.errors.items():
         text = error.text().encode()
@@ -118,22 +109,34 @@ def encode_stream_answer(answer: bytes) -> bytes:
     return b"".join((ANSWER_TAG, varint(len(answer)), answer))
 
 
-def _outputs(specs: Sequence[TensorSpec], answer: Answer) -> list[Tensor]:
-    tensors: list[Tensor] = []
-    for spec in specs:
-        array = answer.outputs[spec.name]
-        tensors.append(((spec.name, spec.dtype, array.shape), array.tobytes()))
-    return tensors
+def _outputs(specs: Sequence[TensorSpec], answer: Answer) -> tuple[list[Meta], list[bytes]]:
+    arrays = [answer.outputs[spec.name] for spec in specs]
+    metas: list[Meta] = [(spec.name, spec.dtype, array.shape) for spec, array in zip(specs, arrays, strict=True)]
+    return metas, [array.tobytes() for array in arrays]
 
 
-def _encode(request_id: str, model: ModelKey, tensors: Sequence[Tensor], parameters: Sequence[bytes]) -> bytes:
-    pieces = [_head(model, tuple([meta for meta, _ in tensors])), *parameters]
+def _encode(request_id: str, head: bytes, raws: Sequence[bytes], parameters: Sequence[bytes]) -> bytes:
+    pieces = [head, *parameters]
     if request_id:
         name = request_id.encode()
         pieces += (ID_TAG, varint(len(name)), name)
-    for _, raw in tensors:
+    for raw in raws:
         pieces += (RAW_TAG, varint(len(raw)), raw)
     return b"".join(pieces)
+
+
+@lru_cache(maxsize=4096)
+def _step(position: int) -> bytes:
+    """The parameter that tells a sequence its step; many sequences go in step."""
+    value = b"\x10" + varint(position)
+    entry = STEP + varint(len(value)) + value
+    return b"\x22" + varint(len(entry)) + entry
+
+
+@lru_cache(maxsize=1024)
+def _head_of_many(model: ModelKey, metas: Sequence[Meta], rows: int) -> bytes:
+    """What all answers to many sequences begin with."""
+    return _head(model, (*metas, *((name, dtype, (rows,)) for name, dtype in TOLD)))
 
 
 @lru_cache(maxsize=1024)

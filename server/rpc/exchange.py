@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import msgspec
 
@@ -60,7 +59,7 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
             lives=rows.lives,
             plain=rows.plain and not parameters.peek,
             part="peek" if parameters.peek else "run" if tensors.time else "start",
-            done=partial(self.done, bool(rows.ids)),
+            done=self.done,
             client=client,
             priority=parameters.priority,
             arrived=self.arrived,
@@ -72,12 +71,11 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
         self.metrics.failed(error, time.monotonic() - self.arrived)
         self.reply(self.request.id, error)
 
-    def answer(self, encode: Callable[..., bytes], answer: Answer) -> None:
-        """Answer the request; `encode` writes the message."""
+    def answer(self, write: Callable[[Answer], bytes], answer: Answer) -> None:
+        """Answer the request; `write` gives the message."""
         answered = time.monotonic()
         try:
-            final = self.request.parameters.wants_final
-            message = encode(self.request.id, self.model.key, self.specs, answer, final=final)
+            message = write(answer)
         except Exception:  # who answers is not to fail for an answer that cannot be written
             logger.exception("answer failed")
             self.fail(Internal("the answer cannot be written; the server's log has the cause"))
@@ -90,11 +88,20 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
     def answer_many(self, answer: Answer) -> None:
         """Answer a request for many sequences."""
         self.metrics.refused_rows(answer.errors.values())
-        self.answer(encode_many, answer)
+        self.answer(self._written_for_many, answer)
 
-    def done(self, kept: bool, _: Chunk, answer: Answer) -> None:
+    def done(self, _: Chunk, answer: Answer) -> None:
         """Answer a request for one sequence, or for rows that are not kept: the first error is the request's."""
         if answer.errors:
             self.fail(next(iter(answer.errors.values())))
         else:
-            self.answer(partial(encode_answer, kept=kept), answer)
+            self.answer(self._written, answer)
+
+    def _written(self, answer: Answer) -> bytes:
+        said = self.request.parameters
+        kept = said.sequence_id is not None
+        return encode_answer(self.request.id, self.model.key, self.specs, answer, kept=kept, final=said.wants_final)
+
+    def _written_for_many(self, answer: Answer) -> bytes:
+        final = self.request.parameters.wants_final
+        return encode_many(self.request.id, self.model.key, self.specs, answer, final=final)

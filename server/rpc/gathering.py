@@ -1,6 +1,7 @@
 """Puts the answers of a request's rows together: they may run apart, and at different times."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from models.manifest import TensorSpec
 from models.tensors import NUMPY, TIME, fixed_shape
 from server.errors import RecurError
-from server.types import Answer, Array, Chunk
+from server.types import Answer, Array, Chunk, Flags, Ints
 
 
 @final
@@ -35,8 +36,14 @@ class Gathering:
         self._finished = finished
         self._left = rows
         self._outputs: dict[str, Array] = {}
-        self._positions = np.zeros(rows, np.int64)
-        self._replayed = np.zeros(rows, np.bool_)
+
+    @cached_property
+    def _positions(self) -> Ints:
+        return np.zeros(self._rows, np.int64)
+
+    @cached_property
+    def _replayed(self) -> Flags:
+        return np.zeros(self._rows, np.bool_)
 
     def refuse(self, wrong: Mapping[int, RecurError]) -> None:
         """Note rows that are not to run."""

@@ -114,7 +114,7 @@ class Generating:
         if self._exchange.request.parameters.end:
             self._sessions.end(chunk.model, chunk.scope, chunk.ids[0])
         self._exchange.answer(
-            lambda *_, final: self._encoded(drawn, position, reason, replayed=replayed), Answer({}, chunk.lengths)
+            lambda _: self._encoded(drawn, position, reason, replayed=replayed), Answer({}, chunk.lengths)
         )
 
     def _following(self, chunk: Chunk, drawn: Drawn, position: int, *, held: bool) -> Chunk:
