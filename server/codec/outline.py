@@ -15,7 +15,7 @@ from server.codec.varint import read_varint, varint
 from server.digest import life_of
 from server.pb import grpc_service_pb2 as pb
 from server.signature import Signature
-from server.types import UNNUMBERED
+from server.types import UNNUMBERED, Chunk
 
 RAW_TAG = b"\x3a"
 NAME_TAG, VERSION_TAG, ID_TAG = 0x0A, 0x12, 0x1A
@@ -63,8 +63,12 @@ class Field(NamedTuple):
     stop: int
 
 
-class Template(NamedTuple):
-    """How the tensors of an outline are read for one model."""
+class Template(msgspec.Struct, eq=False):
+    """How the tensors of an outline are read for one model.
+
+    Attributes:
+        like: what the model was asked by such a request that only went on with its sequences.
+    """
 
     signature: Signature
     inputs: Sequence[Field]
@@ -73,6 +77,7 @@ class Template(NamedTuple):
     rows: int
     time: int
     outputs: Sequence[TensorSpec]
+    like: Chunk | None = None
 
 
 class Outline(msgspec.Struct, eq=False):
@@ -155,9 +160,9 @@ def _text(data: bytes) -> str | None:
 
 def fits(outline: Outline, data: bytes, first: int) -> bool:
     """Whether the tensors' bytes of a request, from `first` on, stand as the outline has them."""
-    return len(data) - first == outline.size and all(
-        data.startswith(frame, first + place) for place, frame in outline.frames
-    )
+    if len(data) - first != outline.size:
+        return False
+    return not outline.frames or all(data.startswith(frame, first + place) for place, frame in outline.frames)
 
 
 class Tail(NamedTuple):

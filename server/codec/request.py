@@ -5,7 +5,6 @@ left when those are cut out, the outline, says how to read the rest: it is parse
 remembered once. Any request whose outline is not known, or has none, is parsed whole.
 """
 
-import math
 from collections.abc import Sequence
 from typing import final
 
@@ -60,13 +59,12 @@ class Request(msgspec.Struct, eq=False):
             return tensors, outputs
         template = outline.template
         inputs = {field.name: self._array(field) for field in template.inputs}
-        starting = {field.name: self._array(field) for field in template.starting}
-        reserved = {field.name: self._values(field) for field in template.reserved}
+        starting = {field.name: self._array(field) for field in template.starting} if template.starting else {}
+        reserved = {field.name: self._values(field) for field in template.reserved} if template.reserved else {}
         return tensors_of(inputs, starting, template.rows, template.time, reserved), template.outputs
 
     def _array(self, field: Field) -> Array:
-        count = math.prod(field.shape)
-        return np.frombuffer(self.data, field.dtype, count, self.first + field.first).reshape(field.shape)
+        return np.ndarray(field.shape, field.dtype, self.data, self.first + field.first)
 
     def _values(self, field: Field) -> Array | Sequence[bytes]:
         if field.dtype is not None:

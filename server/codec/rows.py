@@ -49,6 +49,15 @@ def rows_of(parameters: Parameters, tensors: Tensors, signature: Signature) -> R
     return rows
 
 
+def ids_alone(parameters: Parameters, tensors: Tensors) -> Sequence[SequenceId] | None:
+    """Read the ids and nothing else; None where there are none, or one is wrong."""
+    sequence, many = parameters.sequence_id, tensors.reserved.get("sequence_id")
+    if many is None:
+        return None if sequence is None else (sequence,)
+    ids, wrong = _ids(many)
+    return None if wrong or sequence is not None else ids
+
+
 def one_row(parameters: Parameters, tensors: Tensors) -> Rows:
     """Read the row of a request for one sequence; raises InvalidRequest."""
     if tensors.rows != 1:

@@ -10,7 +10,7 @@ from models.manifest import TensorSpec
 from server.catalogue import ServedModel
 from server.codec.answers import encode_answer, encode_many
 from server.codec.request import Request
-from server.codec.rows import Rows
+from server.codec.rows import Rows, ids_alone
 from server.codec.tensors import Tensors
 from server.errors import Internal, InvalidRequest, RecurError
 from server.metrics import ModelMetrics
@@ -35,6 +35,25 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
     arrived: float
     reply: Reply
 
+    def again(self, tensors: Tensors, client: int) -> Chunk | None:
+        """Copy the chunk of an earlier request that asked the same of other sequences; None where there was none."""
+        outline, parameters = self.request.outline, self.request.parameters
+        template = None if outline is None else outline.template
+        if template is None or template.like is None or template.signature is not self.signature:
+            return None
+        if (ids := ids_alone(parameters, tensors)) is None:
+            return None
+        return msgspec.structs.replace(
+            template.like,
+            ids=ids,
+            inputs=tensors.inputs,
+            done=self.done,
+            client=client,
+            arrived=self.arrived,
+            deadline=self.arrived + parameters.timeout_seconds,
+            cuts=[],
+        )
+
     def chunk(self, tensors: Tensors, rows: Rows, scope: Scope, client: int) -> Chunk:
         """Make a chunk of all rows; raises InvalidRequest for a question that is none."""
         parameters, signature = self.request.parameters, self.signature
@@ -42,7 +61,7 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
             raise InvalidRequest("recur_peek asks a sequence that lives, and neither starts nor ends it")
         if not signature.ragged and not tensors.reserved and (rows.lengths != tensors.time).any():
             raise InvalidRequest("the model takes no lengths: send steps that are all valid")
-        return Chunk(
+        chunk = Chunk(
             model=self.model.key,
             scope=scope,
             ids=rows.ids,
@@ -65,6 +84,8 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
             arrived=self.arrived,
             deadline=self.arrived + parameters.timeout_seconds,
         )
+        self._remember(chunk, tensors)
+        return chunk
 
     def fail(self, error: RecurError) -> None:
         """Answer the whole request with an error."""
@@ -97,6 +118,13 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
         else:
             self.answer(self._written, answer)
 
+    def _remember(self, chunk: Chunk, tensors: Tensors) -> None:
+        """Let requests of the same outline be copied from this, if it went on with its sequences and did no more."""
+        outline = self.request.outline
+        template = None if outline is None else outline.template
+        if template is not None and chunk.plain and tensors.lengths is None:
+            template.like = msgspec.structs.replace(chunk, ids=(), inputs={}, done=_nobody)
+
     def _written(self, answer: Answer) -> bytes:
         said = self.request.parameters
         kept = said.sequence_id is not None
@@ -105,3 +133,7 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
     def _written_for_many(self, answer: Answer) -> bytes:
         final = self.request.parameters.wants_final
         return encode_many(self.request.id, self.model.key, self.specs, answer, final=final)
+
+
+def _nobody(_: Chunk, __: Answer) -> None:
+    """Hear of an answer that nobody waits for."""

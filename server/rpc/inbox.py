@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -31,8 +32,8 @@ class Inbox:
     def __init__(self, sessions: Sessions, metrics: Metrics, limits: Callable[[str], Limits]) -> None:
         self._sessions = sessions
         self._metrics = metrics
-        self._limits = limits
         self._unknown = metrics.of(UNKNOWN)
+        self._limits = limits
         self._reader = Reader()
 
     def take(
@@ -54,7 +55,7 @@ class Inbox:
             request_id = request.id
             if request.wrong is not None:
                 raise request.wrong
-            scope = Scope(TENANT, request.model_name)
+            scope = _scope(request.model_name)
             model = self._route(request, scope)
             metrics = self._metrics.of(model.key)
             signature = model.runtime.signatures["peek" if request.parameters.peek else "run"]
@@ -108,18 +109,20 @@ class Inbox:
         if exchange.request.parameters.sampling is not None:
             generating = Generating(exchange, tensors, self._sessions, answers, self._limits(scope.model))
             return (generating.prompt(scope, client),)
-        rows = rows_of(exchange.request.parameters, tensors, exchange.signature)
-        chunk = exchange.chunk(tensors, rows, scope, client)
+        wrong: Mapping[int, RecurError] = {}
+        if (chunk := exchange.again(tensors, client)) is None:
+            rows = rows_of(exchange.request.parameters, tensors, exchange.signature)
+            chunk, wrong = exchange.chunk(tensors, rows, scope, client), rows.wrong
         max_batch = self._limits(scope.model).max_batch
         if "sequence_id" in tensors.reserved:
             gathering = Gathering(exchange.specs, chunk.rows, chunk.time, exchange.answer_many)
             chunk.done = gathering.take
-            together = tensors.lengths is None and not rows.wrong and chunk.rows <= max_batch
+            together = tensors.lengths is None and not wrong and chunk.rows <= max_batch
             if together and self._sessions.settled(exchange.model):
                 return (chunk,)
-            gathering.refuse(rows.wrong)
-            return self._parts(exchange, chunk, rows.wrong, gathering)
-        if not rows.ids:
+            gathering.refuse(wrong)
+            return self._parts(exchange, chunk, wrong, gathering)
+        if not chunk.ids:
             self._sessions.check_open(exchange.model)
         if chunk.rows > max_batch:
             raise InvalidRequest(f"the request has {chunk.rows} rows; {max_batch} are the most")
@@ -151,6 +154,11 @@ def _check_sizes(tensors: Tensors, most: int) -> None:
     for name, array in tensors.starting.items():
         if max(array.shape[1:], default=0) > most:
             raise InvalidRequest(f"input '{name}' has shape {list(array.shape)}; {most} places on an axis are the most")
+
+
+@lru_cache(maxsize=1024)
+def _scope(model: str) -> Scope:
+    return Scope(TENANT, model)
 
 
 def _other_tensors(model: ServedModel) -> VersionMismatch:

@@ -54,7 +54,9 @@ async def test_what_would_serve_is_reported_with_its_limits(repository, built, t
         "sum 2: serves",
         "late: refused: --load names it and it is not in the repository",
     ]
-    assert others[0].startswith("bad: limits: max_batch 256, max_chunk_steps 16384, max_steps 16384, queue_delay_seconds 0, ")
+    assert others[0].startswith(
+        "bad: limits: max_batch 256, max_chunk_steps 16384, max_steps 16384, queue_delay_seconds 0, "
+    )
     assert others[1].startswith("sum: limits: max_batch 3, ")
     assert others[2] == "all models: limits: max_total_sequences 0, max_total_state_bytes 0, max_total_queue 9"
     assert others[3:] == ["absent: the configuration file has a table for it, and it is not in the repository"]

@@ -349,3 +349,58 @@ async def test_a_request_of_more_steps_than_one_may_have_is_refused_at_once():
             "the request has 4 steps; 3 are the most: send several chunks",
         )
         assert isinstance(await served.ask(many([1, 2], [[1] * 4] * 2)), InvalidRequest)
+
+
+# Requests of which the second is nearly like the first.
+PAIRS = {
+    "another sequence": (one([1], sequence_id=5), one([2], sequence_id=6)),
+    "a text": (one([1], sequence_id=5), one([2], sequence_id="5")),
+    "no sequence": (one([1], sequence_id=5), one([2], sequence_id=0)),
+    "a start": (one([1], sequence_id=5), one([2], sequence_id=5, sequence_start=True)),
+    "a life": (one([1], sequence_id=5, recur_incarnation=""), one([2], sequence_id=5, recur_incarnation="x")),
+    "a step": (one([1], sequence_id=5, recur_step=1), one([2], sequence_id=5, recur_step=2)),
+    "a question": (one([1], sequence_id=5, recur_peek=True), one([2], sequence_id=6, recur_peek=True)),
+    "a priority": (one([1], sequence_id=5, priority=1), one([2], sequence_id=5, priority=2)),
+    "lengths": (one([1, 2], sequence_id=5, lengths=[2]), one([1, 2], sequence_id=5, lengths=[1])),
+    "more steps": (one([1], sequence_id=5), one([1, 2], sequence_id=5)),
+    "other sequences": (many([1, 2], [[1], [2]]), many([3, 4], [[5], [6]])),
+    "an id twice": (many([1, 2], [[1], [2]]), many([3, 3], [[5], [6]])),
+    "starts among many": (many([1, 2], [[1], [2]], start=[0, 0]), many([1, 2], [[1], [2]], start=[0, 1])),
+    "steps of many": (many([1, 2], [[1], [2]], step=[0, 0]), many([1, 2], [[1], [2]], step=[0, 1])),
+    "one beside many": [many([1, 2], [[1], [2]], parameters={"sequence_id": id_}) for id_ in (0, 7)],
+}
+
+
+def taken(inbox, request):
+    """What is queued of a request, and what is answered at once."""
+    replies = []
+    chunks = inbox.take(request.SerializeToString(), lambda *reply: replies.append(reply), client=1)
+    apart = ("done", "arrived", "deadline", "due", "waits")
+    queued = [
+        {field: repr(getattr(chunk, field)) for field in chunk.__struct_fields__ if field not in apart}
+        for chunk in chunks
+    ]
+    inbox.cancel(chunks)
+    return queued, [(id_, str(answer)) for id_, answer in replies]
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS.keys())
+def test_what_is_queued_does_not_depend_on_earlier_requests(pair):
+    remembering = Served().inbox
+    for request in (*pair, *pair):
+        assert taken(remembering, request) == taken(Served().inbox, request)
+
+
+def test_a_request_like_an_earlier_one_is_for_the_version_that_serves_now():
+    served = Served()
+    for key in (ADDER, SECOND):
+        served.server.publish(key)
+        [queued], _ = taken(served.inbox, one([1], sequence_id=5))
+        assert queued["model"] == repr(key)
+
+
+def test_requests_that_are_alike_do_not_share_what_becomes_of_them():
+    served = Served()
+    first, second = [served.inbox.take(many([1, 2], [[1], [2]]).SerializeToString(), print) for _ in range(2)]
+    assert first[0].cuts is not second[0].cuts
+    assert (first[0].cuts, len(second[0].cuts)) == ([], 2)
