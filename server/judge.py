@@ -12,8 +12,11 @@ from server.exactly_once import Asked, Verdict, decide
 from server.past import Past
 from server.room import Room
 from server.roster import Rosters
-from server.turn import Turn
-from server.types import NOWHERE, UNNUMBERED, Chunk, ModelKey, Scope, SequenceId, Stored, Words
+from server.turn import Turn, joined
+from server.types import NOWHERE, UNNUMBERED, Chunk, ModelKey, Scope, SequenceId, Slots, Stored, Words
+
+# Of fewer rows, to look up what is remembered of them takes as long as to look them up.
+MANY = 16
 
 
 @final
@@ -32,14 +35,13 @@ class Judge:
     def begin(self, chunks: Sequence[Chunk]) -> Turn:
         """Judge the rows of chunks of one model version."""
         model = self._catalogue[chunks[0].model]
-        slots = self._slots(model, chunks)
-        turn, records = Turn(chunks, np.array(slots, np.intp)), model.store.records
-        lives = records.life.take(turn.slots, mode="clip")
-        turn.before = before = records.position.take(turn.slots, mode="clip")
+        slots, all_live = self._slots(model, chunks)
+        turn, records = Turn(chunks, slots), model.store.records
+        turn.before = before = records.position.take(slots, mode="clip")
         turn.positions = before + turn.advances
-        if turn.plain and NOWHERE not in slots:
-            turn.lives = lives
+        if turn.plain and all_live:
             return turn
+        lives = records.life.take(turn.slots, mode="clip")
         live = turn.slots >= 0
         turn.before = before = before * live
         goes_on = live & ~turn.start
@@ -53,15 +55,22 @@ class Judge:
             self._judge(model, turn, np.flatnonzero(~goes_on).tolist())
         return turn
 
-    def _slots(self, model: ServedModel, chunks: Sequence[Chunk]) -> list[int]:
-        roster, slots = self._rosters.of(model.key), []
-        for chunk in chunks:
-            if chunk.ids:
+    def _slots(self, model: ServedModel, chunks: Sequence[Chunk]) -> tuple[Slots, bool]:
+        """Look up the slots of all rows, and whether each has one."""
+        roster, scope = self._rosters.of(model.key), chunks[0].scope
+        if all(len(chunk.ids) >= MANY for chunk in chunks):
+            columns = [column for chunk in chunks if (column := roster.slots(chunk.scope, chunk.ids)) is not None]
+            if len(columns) == len(chunks):
+                return joined(columns), True
+        if all(chunk.ids and chunk.scope is scope for chunk in chunks):
+            of = roster.of(scope)
+            slots = [of.get(sequence, NOWHERE) for chunk in chunks for sequence in chunk.ids]
+        else:
+            slots = []
+            for chunk in chunks:
                 of = roster.of(chunk.scope)
-                slots += [of.get(sequence, NOWHERE) for sequence in chunk.ids]
-            else:
-                slots += [NOWHERE] * chunk.rows
-        return slots
+                slots += [of.get(sequence, NOWHERE) for sequence in chunk.ids] or [NOWHERE] * chunk.rows
+        return np.array(slots, np.intp), NOWHERE not in slots
 
     def _judge(self, model: ServedModel, turn: Turn, rows: Sequence[int]) -> None:
         """Judge one by one the rows that begin, come again or may be wrong."""

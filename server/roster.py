@@ -1,9 +1,16 @@
 """Who lives in which slot of which model version."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import final
 
-from server.types import ModelKey, Scope, SequenceId
+import numpy as np
+
+from server.types import NOWHERE, ModelKey, Scope, SequenceId, Slots
+
+# Of so many requests' sequences the slots are remembered at most.
+REMEMBERED = 256
+NOBODY = np.empty(0, np.intp)
 
 
 @final
@@ -14,13 +21,31 @@ class Roster:
         self._slots: dict[Scope, dict[SequenceId, int]] = {}
         self._ids: list[SequenceId] = []
         self._scopes: list[Scope | None] = []
+        self._found: dict[tuple[Scope, int], tuple[Sequence[SequenceId], Slots]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._slots.values()))
 
     def of(self, scope: Scope) -> dict[SequenceId, int]:
         """Look up the slots of a scope's sequences."""
-        return self._slots.setdefault(scope, {})
+        slots = self._slots.get(scope)
+        return self._slots.setdefault(scope, {}) if slots is None else slots
+
+    def slots(self, scope: Scope, ids: Sequence[SequenceId]) -> Slots | None:
+        """Look up the slots of sequences; None where one of them does not live here.
+
+        The same ids are not looked up again until somebody leaves.
+        """
+        known, slots = self._found.get((scope, id(ids)), (None, NOBODY))
+        if known is ids:
+            return slots
+        found = list(map(self.of(scope).get, ids, repeat(NOWHERE)))
+        if NOWHERE in found:
+            return None
+        if len(self._found) >= REMEMBERED:
+            self._found.clear()
+        self._found[scope, id(ids)] = ids, np.array(found, np.intp)
+        return self._found[scope, id(ids)][1]
 
     def enter(self, scope: Scope, sequence: SequenceId, slot: int) -> None:
         """Let a sequence live in a slot."""
@@ -32,6 +57,7 @@ class Roster:
 
     def leave(self, scope: Scope, sequence: SequenceId) -> int:
         """End a sequence; returns the slot it lived in."""
+        self._found.clear()
         slot = self.of(scope).pop(sequence)
         self._ids[slot], self._scopes[slot] = 0, None
         return slot

@@ -49,7 +49,7 @@ class Turn:
     def _read_columns(self, rows: int) -> None:
         """Join the chunks' columns; where all rows are plain, most are constants."""
         longest = max([chunk.time for chunk in self.chunks])
-        self.lengths = constant(1, rows) if longest == 1 else _joined([chunk.lengths for chunk in self.chunks])
+        self.lengths = constant(1, rows) if longest == 1 else joined([chunk.lengths for chunk in self.chunks])
         self.fresh, self.start, self.end = no_flags(rows), no_flags(rows), no_flags(rows)
         self.steps, self.lives, self.digests = constant(UNNUMBERED, rows), no_words(rows), no_words(rows)
         self.numbered: Flags | None = None
@@ -62,10 +62,10 @@ class Turn:
             np.zeros_like(self.lengths),
             self.lengths.copy(),
         )
-        self.start = _joined([chunk.start for chunk in self.chunks])
-        self.end = _joined([chunk.end for chunk in self.chunks])
-        self.steps = _joined([chunk.steps for chunk in self.chunks])
-        self.lives = _joined([chunk.lives for chunk in self.chunks])
+        self.start = joined([chunk.start for chunk in self.chunks])
+        self.end = joined([chunk.end for chunk in self.chunks])
+        self.steps = joined([chunk.steps for chunk in self.chunks])
+        self.lives = joined([chunk.lives for chunk in self.chunks])
         numbered = self.steps != UNNUMBERED
         self.numbered = numbered if numbered.any() else None
         if any(chunk.before for chunk in self.chunks):
@@ -114,5 +114,6 @@ class Turns(Protocol):
         ...
 
 
-def _joined(columns: Sequence[NDArray[Number]]) -> NDArray[Number]:
+def joined(columns: Sequence[NDArray[Number]]) -> NDArray[Number]:
+    """Put columns one after another; a single one is given as it is."""
     return columns[0] if len(columns) == 1 else np.concatenate(columns)

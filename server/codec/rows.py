@@ -1,6 +1,7 @@
 """Which sequences a request is for: one named by its parameters, many named by its tensors, or none that is kept."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from server.types import UNNUMBERED, Flags, Ints, SequenceId, Words
 
 YES = np.array([True])
 NAMELESS = frozenset({0, ""})
+# Integer ids of more bytes are not remembered.
+LONGEST_KNOWN = 8192
 
 
 class Rows(NamedTuple):
@@ -164,12 +167,11 @@ def _lengths(tensors: Tensors) -> Ints:
     return lengths
 
 
-def _ids(given: np.ndarray | Sequence[bytes]) -> tuple[list[SequenceId], dict[int, RecurError]]:
+def _ids(given: np.ndarray | Sequence[bytes]) -> tuple[Sequence[SequenceId], dict[int, RecurError]]:
     """The ids, each once, and the rows that name none, one that cannot be, or one that an earlier row names."""
     wrong: dict[int, RecurError] = {}
-    ids: list[SequenceId] = given.tolist() if isinstance(given, np.ndarray) else _texts(given, wrong)
-    distinct = set(ids)
-    if len(distinct) == len(ids) and distinct.isdisjoint(NAMELESS):
+    ids, are_right = _integers(given) if isinstance(given, np.ndarray) else _checked(_texts(given, wrong))
+    if are_right:
         return ids, wrong
     seen: set[SequenceId] = set()
     for row, sequence in enumerate(ids):
@@ -179,6 +181,23 @@ def _ids(given: np.ndarray | Sequence[bytes]) -> tuple[list[SequenceId], dict[in
             wrong[row] = InvalidRequest(f"sequence_id {sequence!r} came twice in one request")
         seen.add(sequence)
     return ids, wrong
+
+
+def _integers(given: np.ndarray) -> tuple[Sequence[SequenceId], bool]:
+    raw = given.tobytes()
+    return _known(raw) if len(raw) <= LONGEST_KNOWN else _known.__wrapped__(raw)
+
+
+@lru_cache(maxsize=256)
+def _known(raw: bytes) -> tuple[Sequence[SequenceId], bool]:
+    """Read integer ids; most clients ask for the same sequences again and again."""
+    return _checked(np.frombuffer(raw, np.int64).tolist())
+
+
+def _checked(ids: Sequence[SequenceId]) -> tuple[Sequence[SequenceId], bool]:
+    """Give the ids, and whether each names a sequence of its own."""
+    distinct = set(ids)
+    return tuple(ids), len(distinct) == len(ids) and distinct.isdisjoint(NAMELESS)
 
 
 def _texts(given: Sequence[bytes], wrong: dict[int, RecurError]) -> list[SequenceId]:

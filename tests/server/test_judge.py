@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from server.errors import InvalidRequest, SequenceExists, SequenceGone, SequencesFull, VersionMismatch
-from server.judge import Judge
+from server.judge import MANY, Judge
 from server.limits import Totals
 from server.types import NOWHERE, UNNUMBERED, ModelKey
 from tests.server.fakes import ADDER, SCOPE, Server, chunk
@@ -58,6 +58,24 @@ def test_only_rows_that_are_counted_are_digested():
     assert turn.numbered.tolist() == [True, False]
     assert turn.digests[0] != 0
     assert court.begin(chunk([1], ids="a")).digests.tolist() == [0]
+
+
+@pytest.mark.parametrize("others", [[], [chunk([1], ids="b", plain=True)], [chunk([1])]])
+def test_rows_of_many_sequences_stand_in_their_slots_whatever_is_beside_them(others):
+    court = Court(capacity=2 * MANY)
+    ids = tuple(range(1, MANY + 1))
+    for sequence, slot in zip(ids, court.model.store.allocate(MANY), strict=True):
+        court.rosters.of(ADDER).enter(SCOPE, sequence, slot)
+    asked = chunk(*[[1.0]] * MANY, ids=ids, plain=True)
+    slots = [court.rosters.of(ADDER).of(SCOPE)[sequence] for sequence in ids]
+    beside = [court.slots["b"] if other.ids else NOWHERE for other in others]
+    for _ in range(2):
+        turn = court.begin(asked, *others)
+        assert turn.slots.tolist() == [*slots, *beside]
+        assert turn.positions.tolist() == [*[1] * MANY, *[8 if other.ids else 1 for other in others]]
+    court.rosters.of(ADDER).leave(SCOPE, ids[3])
+    turn = court.begin(asked)
+    assert (turn.slots.item(3), kinds(turn)) == (NOWHERE, {3: SequenceGone})
 
 
 def test_rows_that_are_not_kept_begin_anew_beside_those_that_are():

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.roster import Roster, Rosters
+from server.roster import REMEMBERED, Roster, Rosters
 from server.types import ModelKey, Scope
 
 A, OTHER_TENANT, B = Scope("", "a"), Scope("t", "a"), Scope("", "b")
@@ -43,6 +43,38 @@ def test_any_order_of_entering_and_leaving_keeps_both_sides_alike(events):
         assert len(roster) == len(expected)
         assert sorted(roster.everyone(), key=repr) == sorted(expected, key=repr)
         assert all(roster.who(slot) == who for who, slot in expected.items())
+
+
+def test_slots_are_given_where_all_live_and_in_the_order_asked():
+    roster = Roster()
+    for slot, sequence in enumerate([5, "5", 7]):
+        roster.enter(A, sequence, slot)
+    assert roster.slots(A, (7, 5)).tolist() == [2, 0]
+    assert roster.slots(A, (5, 6)) is None
+    assert roster.slots(B, (7, 5)) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([A, B]), st.sampled_from([1, 2, 3]), st.booleans()), max_size=12))
+def test_slots_that_are_asked_for_again_are_those_of_who_lives_there_now(events):
+    roster, free = Roster(), list(range(20))
+    asked = [(1, 2), (2, 1), (3,)]
+    for scope, sequence, enters in events:
+        if enters and sequence not in roster.of(scope):
+            roster.enter(scope, sequence, free.pop())
+        elif not enters and sequence in roster.of(scope):
+            roster.leave(scope, sequence)
+        for found in [(scope, ids) for scope in (A, B) for ids in asked]:
+            of, slots = roster.of(found[0]), roster.slots(*found)
+            expected = [of[id_] for id_ in found[1]] if of.keys() >= set(found[1]) else None
+            assert (None if slots is None else slots.tolist()) == expected
+
+
+def test_what_is_remembered_of_requests_ends():
+    roster = Roster()
+    roster.enter(A, 5, 3)
+    for _ in range(REMEMBERED + 2):
+        assert roster.slots(A, (5,) * 2).tolist() == [3, 3]
+    assert len(roster._found) <= REMEMBERED
 
 
 def test_a_sequence_is_found_on_the_version_it_lives_on():

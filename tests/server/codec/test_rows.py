@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.codec.parameters import Parameters
-from server.codec.rows import many_rows, one_row, unkept_rows
+from server.codec.rows import LONGEST_KNOWN, many_rows, one_row, unkept_rows
 from server.codec.tensors import Tensors
 from server.digest import life_of
 from server.errors import InvalidRequest
@@ -165,3 +165,15 @@ def test_every_text_is_asked_for_once_and_an_empty_one_never(ids):
     right = [row for row in range(len(ids)) if row not in rows.wrong]
     assert right == [row for row, id_ in enumerate(ids) if id_ and id_ not in ids[:row]]
     assert [rows.ids[row] for row in right] == [ids[row] for row in right]
+
+
+@pytest.mark.parametrize("count", [2, LONGEST_KNOWN // 8, LONGEST_KNOWN // 8 + 1])
+def test_ids_that_come_again_are_read_alike(count):
+    ids = [*range(2, count + 1), 2]
+    for _ in range(2):
+        rows = many(ids)
+        assert list(rows.ids) == ids
+        assert [(row, error.sentence) for row, error in rows.wrong.items()] == [
+            (count - 1, "sequence_id 2 came twice in one request")
+        ]
+        rows.wrong.clear()
