@@ -1,6 +1,7 @@
 """What rows must be before a graph sees them: some of what is refused here would end ONNX Runtime's process."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +38,18 @@ def check_rows(rows: int, time: int, lengths: NDArray[np.int64], *, ragged: bool
     """Raise RowsInvalid for no rows, no steps or lengths outside 1..time; or, if not `ragged`, other than time."""
     if rows < 1 or time < 1:
         raise RowsInvalid(f"a batch of {rows} rows and {time} steps has nothing to run")
+    if lengths.shape == (rows,) and lengths.tobytes() == _whole(rows, time):
+        return
     if lengths.shape != (rows,) or int(lengths.min()) < 1 or int(lengths.max()) > time:
         raise RowsInvalid(f"lengths must be {rows} numbers from 1 to {time}")
     if not ragged and int(lengths.min()) < time:
         raise RowsInvalid(f"lengths must all be {time}, since the graph takes no lengths")
+
+
+@lru_cache(maxsize=256)
+def _whole(rows: int, time: int) -> bytes:
+    """The lengths of rows that are all whole, to be compared at once."""
+    return np.full(rows, time, np.int64).tobytes()
 
 
 def check_sizes(arrays: Mapping[str, Rows]) -> None:

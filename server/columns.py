@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from server.types import Flags, Ints, Words
+from server.types import Flags, Ints, Slots, Words
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -15,6 +15,12 @@ Number = TypeVar("Number", bound=np.generic)
 def constant(value: int, rows: int) -> Ints:
     """Give a column of one number."""
     return _fixed(np.full(rows, value, np.int64))
+
+
+@lru_cache(maxsize=1024)
+def everyone(rows: int) -> Slots:
+    """Give the numbers of all rows."""
+    return _fixed(np.arange(rows))
 
 
 @lru_cache(maxsize=1024)

@@ -121,8 +121,9 @@ class Sessions(Turns):
     def submit(self, chunk: Chunk) -> None:
         """Queue a chunk behind the earlier ones of its sequences; raises QueueFull."""
         self._engine.submit(chunk)
-        # A start that waits is looked for on its own version, were another published meanwhile.
-        self._rosters.of(chunk.model)
+        if chunk.starts:
+            # A start that waits is looked for on its own version, were another published meanwhile.
+            self._rosters.of(chunk.model)
 
     def cancel(self, chunk: Chunk) -> None:
         """Drop a chunk that nobody waits for, if it has not begun."""
@@ -234,9 +235,9 @@ class Sessions(Turns):
 
     def _follow(self, turn: Turn) -> None:
         """Let each sequence's events be told to the stream of its last step that was not refused."""
+        if not self.watches and not any(chunk.watch for chunk in turn.chunks):
+            return
         for chunk, first, _ in turn.chunk_rows():
-            if chunk.watch is None and not self.watches:
-                continue
             done = [sequence for row, sequence in enumerate(chunk.ids, first) if row not in turn.errors]
             self.watches.follow(chunk.watch, chunk.scope, done)
 

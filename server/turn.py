@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from server.columns import constant, no_flags, no_words
+from server.columns import constant, everyone, no_flags, no_words
 from server.errors import RecurError
 from server.types import UNNUMBERED, Chunk, Flags, Ints, ModelKey, Scope, SequenceId, Slots, Stored
 
@@ -49,7 +49,8 @@ class Turn:
     def _read_columns(self, rows: int) -> None:
         """Join the chunks' columns; where all rows are plain, most are constants."""
         longest = max([chunk.time for chunk in self.chunks])
-        self.lengths = constant(1, rows) if longest == 1 else joined([chunk.lengths for chunk in self.chunks])
+        whole = longest == 1 or all(chunk.lengths is constant(longest, chunk.rows) for chunk in self.chunks)
+        self.lengths = constant(longest, rows) if whole else joined([chunk.lengths for chunk in self.chunks])
         self.fresh, self.start, self.end = no_flags(rows), no_flags(rows), no_flags(rows)
         self.steps, self.lives, self.digests = constant(UNNUMBERED, rows), no_words(rows), no_words(rows)
         self.numbered: Flags | None = None
@@ -97,7 +98,7 @@ class Turn:
 
     def running(self) -> Slots:
         """Give the rows that are to run, in order."""
-        runs = np.arange(len(self.slots))
+        runs = everyone(len(self.slots))
         answered = [*self.errors, *self.replays]
         return np.delete(runs, answered) if answered else runs
 

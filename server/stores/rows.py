@@ -2,11 +2,14 @@
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import final
 
+import numpy as np
 from typing_extensions import override
 
 from models.device_array import Rows, on_host
+from server.columns import no_flags
 from server.stores.arena import Arena
 from server.types import Arrays, Flags, Slots
 
@@ -63,6 +66,7 @@ class HostRows(StateRows):
         self._initial = initial
         self._arenas = {name: Arena(row.shape, row.dtype, capacity) for name, row in initial.items()}
         self.row_bytes = sum(arena.row_bytes for arena in self._arenas.values())
+        self._last: tuple[Slots | None, slice | None] = (None, None)
 
     @override
     def reserve(self, slots: Sequence[int]) -> None:
@@ -70,8 +74,8 @@ class HostRows(StateRows):
 
     @override
     def take(self, slots: Slots, fresh: Flags) -> Mapping[str, Rows]:
-        begins = fresh.any()
-        if not begins and (run := _run(slots)) is not None:
+        begins = fresh is not no_flags(len(fresh)) and fresh.any()
+        if not begins and (run := self._run(slots)) is not None:
             return {name: arena.rows[run] for name, arena in self._arenas.items()}
         states = {name: arena.rows.take(slots, 0, mode="clip") for name, arena in self._arenas.items()}
         if begins:
@@ -81,7 +85,7 @@ class HostRows(StateRows):
 
     @override
     def put(self, slots: Slots, states: Mapping[str, Rows]) -> None:
-        place = _run(slots) or slots
+        place = self._run(slots) or slots
         for name, arena in self._arenas.items():
             arena.rows[place] = on_host(states[name])
 
@@ -90,10 +94,22 @@ class HostRows(StateRows):
         for arena in self._arenas.values():
             arena.forget(block * self.block, min((block + 1) * self.block, self._capacity))
 
+    def _run(self, slots: Slots) -> slice | None:
+        """The slots as a slice, where they follow one another; rows are mostly written to where they were read."""
+        if slots is not self._last[0]:
+            self._last = slots, _run(slots)
+        return self._last[1]
+
 
 def _run(slots: Slots) -> slice | None:
     """The slots as a slice, where they follow one another: then rows are read in place and written at once."""
-    first, rows = slots.item(0) if len(slots) else 0, len(slots)
-    if rows < MANY or slots.item(-1) - first != rows - 1 or first < 0 or not (slots[1:] > slots[:-1]).all():
+    rows = len(slots)
+    if rows < MANY or slots.item(-1) - (first := slots.item(0)) != rows - 1 or first < 0:
         return None
-    return slice(first, first + rows)
+    return slice(first, first + rows) if slots.tobytes() == _following(first, rows) else None
+
+
+@lru_cache(maxsize=256)
+def _following(first: int, rows: int) -> bytes:
+    """Slots that follow one another, to be compared at once."""
+    return np.arange(first, first + rows, dtype=np.intp).tobytes()

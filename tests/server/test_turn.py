@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from server.columns import constant
 from server.errors import NotFinite
 from server.turn import Turn
 from server.types import Scope, Stored
@@ -30,6 +31,13 @@ def test_the_rows_of_chunks_are_columns_in_order(turn):
         (CHUNKS[1], 2, 5),
         (CHUNKS[2], 5, 6),
     ]
+
+
+@pytest.mark.parametrize("times", [(3, 3), (3, 2), (1, 1), (1, 3)])
+def test_lengths_are_the_chunks_own_whether_or_not_all_are_alike(times):
+    chunks = [chunk([1.0] * time, [2.0] * time, lengths=constant(time, 2)) for time in times]
+    turn = Turn(chunks, np.full(4, -1, np.intp))
+    assert turn.lengths.tolist() == [times[0], times[0], times[1], times[1]]
 
 
 def test_where_no_row_is_counted_there_is_no_column():
