@@ -103,7 +103,7 @@ class Scheduler:
         """Queue a chunk, each row behind the earlier chunks of its sequence; raises QueueFull."""
         self._check_room(chunk)
         chunk.due = self._due(chunk)
-        lines = self._lines.setdefault(chunk.scope, Lines())
+        lines = self._lines.get(chunk.scope) or self._lines.setdefault(chunk.scope, Lines())
         if lines.busy.isdisjoint(chunk.ids):
             self._open_lines(lines, chunk)
             self._make_ready(chunk)
@@ -197,11 +197,12 @@ class Scheduler:
                 raise QueueFull(f"requests for model '{name}' have waited {age:.3g} s already; try again later")
 
     def _due(self, chunk: Chunk) -> float:
-        turn = max(chunk.arrived, self._turns.get(chunk.client, 0.0))
-        if chunk.client not in self._turns and len(self._turns) >= CLIENTS:
-            self._turns = {client: turn for client, turn in self._turns.items() if turn > chunk.arrived}
-        self._turns[chunk.client] = turn + STEP_SECONDS * chunk.rows * chunk.time
-        return turn + min(chunk.deadline - chunk.arrived, PATIENCE_SECONDS) + chunk.priority * PATIENCE_SECONDS
+        client, arrived = chunk.client, chunk.arrived
+        turn = max(arrived, self._turns.get(client, 0.0))
+        if client not in self._turns and len(self._turns) >= CLIENTS:
+            self._turns = {client: turn for client, turn in self._turns.items() if turn > arrived}
+        self._turns[client] = turn + STEP_SECONDS * len(chunk.lengths) * chunk.time
+        return turn + min(chunk.deadline - arrived, PATIENCE_SECONDS) + chunk.priority * PATIENCE_SECONDS
 
     def _divide(self, lines: Lines, chunk: Chunk) -> None:
         """Let the rows of idle sequences run together, each of the others when its sequence is free."""
