@@ -40,31 +40,33 @@ class Stream:
         self._watch = Watch(self._notify)
         self._unanswered = 0
         self._held: list[Callable[[], None]] = []
-        self.open = True
+        self.open = self._reads = True
         self._loop = asyncio.get_running_loop()
         self._ready = self._loop.create_future()
         self._written: asyncio.Future[None] | None = None
 
     async def serve(self, draining: asyncio.Event) -> None:
         """Serve until the client ends the stream or the server drains, and all requests are answered."""
-        tasks = [asyncio.create_task(work) for work in (self._read(), self._write(), draining.wait())]
-        reader, writer, _ = tasks
+        reader, writer, drained = (asyncio.create_task(work) for work in (self._read(), self._write(), draining.wait()))
+        # It ends with the call; nobody asks how.
+        reader.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((reader, writer, drained), return_when=asyncio.FIRST_COMPLETED)
             if draining.is_set() and self._watch.wants(said=False):
                 self._tell(notice("drained"))
-            reader.cancel()
+            self._reads = False
             while self._unanswered and not writer.done():
                 await self._progress()
         finally:
-            self.open = False
+            self.open = self._reads = False
             self._inbox.leave(self._watch)
             for chunks in self._queued.values():
                 self._inbox.cancel(chunks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            # It knows this stream: together they would keep the call's memory until cycles are collected.
+            drained.cancel()
+            self._wake()
+            await asyncio.gather(writer, drained, return_exceptions=True)
+            # They know this stream: together they would keep the call's memory until cycles are collected.
+            self._queued.clear()
             del self._watch
 
     def send(self, answer: bytes) -> bool:
@@ -78,10 +80,11 @@ class Stream:
 
     async def _read(self) -> None:
         serial = 0
-        while isinstance(data := await self._context.read(), bytes):  # the end of the stream is not bytes
+        # The end of the stream is not bytes.
+        while isinstance(data := await self._context.read(), bytes) and self._reads:
             serial += 1
             self._take(serial, data)
-            while self._unanswered >= OPEN_REQUESTS:
+            while self._unanswered >= OPEN_REQUESTS and self._reads:
                 await self._progress()
 
     def _take(self, serial: int, data: bytes) -> None:
@@ -117,9 +120,9 @@ class Stream:
             self._ready.set_result(None)
 
     async def _write(self) -> None:
-        while True:
+        while self.open:
             await self._ready
-            while self._outbox:
+            while self._outbox and self.open:
                 await self._context.write(self._outbox.popleft())
                 self._unanswered -= 1
             held, self._held = self._held, []
@@ -131,6 +134,13 @@ class Stream:
             self._ready = self._loop.create_future()
 
     async def _progress(self) -> None:
-        """Wait until answers were written."""
-        self._written = self._loop.create_future()
+        """Wait until answers were written, or the stream has ended."""
+        if self._written is None or self._written.done():
+            self._written = self._loop.create_future()
         await self._written
+
+    def _wake(self) -> None:
+        """Let reader and writer see that the stream has ended; cancelled amid a call of gRPC's they would leak it."""
+        for waited in (self._ready, self._written):
+            if waited is not None and not waited.done():
+                waited.set_result(None)

@@ -30,6 +30,11 @@ def message(data: bytes, length: int | None = None) -> bytes:
     return struct.pack(">BI", 0, len(data) if length is None else length) + data
 
 
+def call(stream: int, data: bytes) -> bytes:
+    """Open a call and send its first message."""
+    return frame(HEADERS, END_HEADERS, stream, headers()) + frame(DATA, 0, stream, message(data))
+
+
 @contextmanager
 def connection(address: str) -> Iterator[socket.socket]:
     """Connect, and nothing more."""
