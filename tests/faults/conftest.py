@@ -23,6 +23,7 @@ def fault_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository = Repository(tmp_path_factory.mktemp("faults"))
     for name, model in (("ledger", zoo.ledger()), ("lstm", zoo.lstm()), ("overflow", zoo.overflow())):
         zoo.publish(repository, name, model)
+    zoo.publish(repository, "overflow_allowed", zoo.overflow(), allow_nonfinite=True)
     return repository
 
 

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 import grpc
 import numpy as np
 import pytest
+from google.protobuf import descriptor_pool
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
 
 from demo.serving import Serving
 from server.pb import grpc_service_pb2 as pb
@@ -18,7 +21,8 @@ from tests.zoo import ledger_answers
 pytestmark = pytest.mark.e2e
 
 Calls = stubs.GRPCInferenceServiceStub
-INFER = "/inference.GRPCInferenceService/ModelInfer"
+SERVICE_NAME = "inference.GRPCInferenceService"
+INFER = f"/{SERVICE_NAME}/ModelInfer"
 # What a client must never read: a trace, an exception's or a module's name, a path, an address in memory.
 INTERNAL = re.compile(r"Traceback|Error\b|Exception|\.py|onnxruntime|/\w+/|0x[0-9a-f]{6}|numpy|protobuf")
 
@@ -43,8 +47,28 @@ def typeless(message: pb.ModelInferRequest) -> None:
     message.inputs[0].datatype = "INT65"
 
 
+def other_type(message: pb.ModelInferRequest) -> None:
+    message.inputs[0].datatype = "FP64"
+
+
 def ranked(message: pb.ModelInferRequest) -> None:
     message.inputs[0].shape[:] = [1] * 1000
+
+
+def flat(message: pb.ModelInferRequest) -> None:
+    message.inputs[0].shape[:] = [1]
+
+
+def renamed(message: pb.ModelInferRequest) -> None:
+    message.inputs[0].name = "z"
+
+
+def missing(message: pb.ModelInferRequest) -> None:
+    del message.inputs[:], message.raw_input_contents[:]
+
+
+def extra(message: pb.ModelInferRequest) -> None:
+    tensor(message, "z", np.zeros((1, 1), np.int64))
 
 
 def twice(message: pb.ModelInferRequest) -> None:
@@ -80,7 +104,12 @@ BROKEN: dict[str, Callable[[pb.ModelInferRequest], None]] = {
     "negative": negative,
     "bytes that do not fit": short,
     "no such type": typeless,
+    "another type": other_type,
     "a thousand axes": ranked,
+    "an axis too few": flat,
+    "another name": renamed,
+    "no input": missing,
+    "an input too many": extra,
     "a tensor twice": twice,
     "thousands of tensors": many_names,
     "typed and raw": typed_and_raw,
@@ -113,6 +142,19 @@ def test_a_broken_tensor_costs_no_memory_moves_no_state_and_fails_alone(server: 
     assert position(calls.ModelInfer(ask("broken", [2]))) == 2
 
 
+def test_rows_of_wrong_lengths_fail_alone_in_their_request_and_stay_where_they_were(calls: Calls):
+    lengths = np.array([2, 0, -1, 3, 2**62, 1])
+    ids, xs, flags = range(921, 927), np.full((6, 2), 3), np.array([True] * 6)
+    calls.ModelInfer(ask_many(ids, xs[:, :1], sequence_start=flags))
+    answer = calls.ModelInfer(ask_many(ids, xs, lengths=lengths))
+    assert output(answer, "sequence_status").tolist() == [0, 3, 3, 3, 3, 0]
+    assert output(answer, "recur_step").tolist() == [3, 0, 0, 0, 0, 2]
+    assert output(answer)[0].tolist() == ledger_answers([3] * 3)[1:]
+    after = calls.ModelInfer(ask_many(ids, xs[:, :1]))
+    assert output(after, "recur_step").tolist() == [4, 2, 2, 2, 2, 3]
+    assert output(after)[1].tolist() == ledger_answers([3] * 2)[1:]
+
+
 def test_what_is_not_finite_is_never_kept_and_fails_alone(calls: Calls):
     good, begin = np.full((1, 32), 0.5, np.float32), np.zeros((1, 32), np.float32)
     for sequence in ("finite", "infinite", "reference"):
@@ -129,6 +171,21 @@ def test_what_is_not_finite_is_never_kept_and_fails_alone(calls: Calls):
     after = calls.ModelInfer(ask("infinite", good, model="lstm"))
     assert position(after) == 2
     np.testing.assert_array_equal(output(after), expected)
+
+
+def test_a_state_that_becomes_infinite_of_finite_inputs_is_kept_only_where_the_model_allows_it(calls: Calls):
+    largest, one = np.full((1, 1), 3e38, np.float32), np.ones((1, 1), np.float32)
+    for model in ("overflow", "overflow_allowed"):
+        for sequence in ("grows", "mate"):
+            calls.ModelInfer(ask(sequence, largest if sequence == "grows" else one, model=model, start=True))
+    requests = [ask("grows", largest, model="overflow", name="bad"), ask("mate", one, model="overflow", name="good")]
+    answers = {one.infer_response.id: one for one in calls.ModelStreamInfer(iter(requests))}
+    assert " INVALID_ARGUMENT NOT_FINITE: " in answers["bad"].error_message
+    assert output(answers["good"].infer_response).item() == np.float32(np.tanh(2.0))
+    assert position(calls.ModelInfer(ask("grows", one, model="overflow"))) == 2
+    assert position(calls.ModelInfer(ask("grows", largest, model="overflow_allowed"))) == 2
+    again = calls.ModelInfer(ask("grows", -largest, model="overflow_allowed"))
+    assert (position(again), output(again).item()) == (3, 1.0), "it was kept"
 
 
 def test_rows_that_are_not_finite_fail_alone_in_their_request(calls: Calls):
@@ -187,6 +244,20 @@ def test_bytes_that_are_no_message_are_refused_without_an_exceptions_text(
         assert not INTERNAL.search(answer.error_message), answer.error_message
         assert "INTERNAL" not in answer.error_message
     healthy()
+
+
+@pytest.mark.parametrize("service", [SERVICE_NAME, HEALTH, REFLECTION])
+def test_bytes_that_are_no_message_are_refused_by_every_method_of_the_port(server: Serving, service: str):
+    described = descriptor_pool.Default().FindServiceByName(service)
+    with grpc.insecure_channel(server.listen) as channel:
+        for method in described.methods:
+            if method.name == "ModelStreamInfer":
+                continue  # its errors are messages
+            call = channel.stream_stream(f"/{service}/{method.name}")(iter([b"\xff" * 20]), timeout=SECONDS)
+            assert call.code() == grpc.StatusCode.INVALID_ARGUMENT, (method.name, call.details())
+            assert (
+                call.details() == f"INVALID_ARGUMENT INVALID_REQUEST: the bytes are not a {method.input_type.full_name}"
+            )
 
 
 def test_a_message_over_the_limit_is_refused(server: Serving, healthy: Callable[[], None]):
