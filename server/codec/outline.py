@@ -110,9 +110,9 @@ def cut_out(data: bytes, stop: int) -> Cut:
     after_id = last
     for name, pattern, kinds in CUT:
         place = data.find(pattern, after_id, stop)
-        if place < 0:
-            continue
         first = place + len(pattern) + 1
+        if place < 0 or first > stop:  # what is no message may end right after a name
+            continue
         last = first + data[first - 1]
         value = _value(data, first, last, kinds) if first < last <= stop else None
         if value is not None:  # an input may have a parameter's name

@@ -164,3 +164,34 @@ def test_an_outline_tells_where_its_values_were_cut():
     for data in (plain, alike, plain):
         found, expected = warm.read(data), Reader().read(data)
         assert (found.id, found.model_name, found.parameters) == (expected.id, expected.model_name, expected.parameters)
+
+
+@given(st.data())
+def test_bytes_nearly_like_a_request_that_is_known_are_read_as_if_it_were_not(data):
+    known = one([1.0], sequence_id=5, recur_step=3, recur_incarnation="life").SerializeToString()
+    reader = Reader()
+    reader.read(known)
+    place = data.draw(st.integers(0, len(known)))
+    changed = known[:place] + data.draw(st.binary(max_size=len(known) - place))
+    # As long as one that is known, so that its outline is looked for; a name of a parameter may stand anywhere in it.
+    changed = (changed + b"\x0a\x0bsequence_id\x12" * 9)[: len(known)]
+    assert told(reader, changed) == told(Reader(), changed)
+
+
+def told(reader, data):
+    """What is read of a request, or that it is none."""
+    try:
+        request = reader.read(data)
+    except InvalidRequest as error:
+        return error.sentence
+    return request.model_name, request.id, request.parameters, str(request.wrong)
+
+
+def test_a_name_at_the_end_of_what_is_no_message_is_no_parameter():
+    known = one([1.0], sequence_id=5).SerializeToString()
+    reader = Reader()
+    first = reader.read(known).first
+    cut_off = (b"x" * first + known[first:])[: len(known)]
+    name = b"\x0a\x0bsequence_id\x12"
+    with pytest.raises(InvalidRequest):
+        reader.read(cut_off[: first - len(name)] + name + cut_off[first:])
