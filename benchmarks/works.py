@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from benchmarks.company import Beside, Flooded
 from benchmarks.latency import HalfLoad
 from benchmarks.memory import Churn, IdleBytes
 from benchmarks.record import Record
@@ -40,6 +41,9 @@ WORKS: Mapping[str, Work] = {
     "rows_256": _rows(256, 0.55),
     "chunk16_64": Throughput("stream", 64, size=16, batch=(64, 16), bars={"onnxruntime": 0.33}),
     "p99_half_load": HalfLoad(streams=64, bar=2.0),
+    "p99_slow_reader": Beside(streams=64, sluggish=8, bar=2.0),
+    "resets_20k": Flooded("resets", 20_000, allowed=1.0),
+    "pings_50k": Flooded("pings", 50_000, allowed=1.0),
     "idle_bytes": IdleBytes(sequences=1_000_000, allowance=300),
     "churn_rss": Churn(sequences=5_000_000, allowed=1.0),
     "scheduler_us": Scheduling(allowed=3.0),

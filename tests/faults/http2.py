@@ -3,7 +3,7 @@
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
@@ -35,6 +35,10 @@ def call(stream: int, data: bytes) -> bytes:
     return frame(HEADERS, END_HEADERS, stream, headers()) + frame(DATA, 0, stream, message(data))
 
 
+# The preface, no settings of our own, and that the server's are taken.
+GREETING = PREFACE + frame(SETTINGS, 0, 0) + frame(SETTINGS, ACK, 0)
+
+
 @contextmanager
 def connection(address: str) -> Iterator[socket.socket]:
     """Connect, and nothing more."""
@@ -44,8 +48,23 @@ def connection(address: str) -> Iterator[socket.socket]:
 
 
 def begin(connected: socket.socket) -> None:
-    """Send the preface and no settings of our own."""
-    connected.sendall(PREFACE + frame(SETTINGS, 0, 0))
+    """Greet the server, with no settings of our own."""
+    connected.sendall(GREETING)
+
+
+def reset_calls(connected: socket.socket, count: int) -> None:
+    """Open calls and reset each at once, or as many as the server puts up with."""
+    block, cancel = headers(), CANCEL.to_bytes(4, "big")
+    with suppress(ConnectionError):
+        for stream in range(1, 2 * count, 2):
+            connected.sendall(frame(HEADERS, END_HEADERS, stream, block) + frame(RESET, 0, stream, cancel))
+
+
+def ping(connected: socket.socket, count: int) -> None:
+    """Ask whether the server is there, or as often as it puts up with."""
+    with suppress(ConnectionError):
+        for _ in range(count):
+            connected.sendall(frame(PING, 0, 0, bytes(8)))
 
 
 def frames(connected: socket.socket) -> Iterator[tuple[int, bytes]]:

@@ -64,26 +64,19 @@ def test_what_is_not_grpc_is_hung_up_on(server: Serving, healthy: Healthy, proto
     healthy()
 
 
-def reset(address: str, count: int) -> None:
-    """Open calls and reset each at once, all on one connection."""
-    block, cancel = http2.headers(), http2.CANCEL.to_bytes(4, "big")
-    with http2.connection(address) as connected:
+def reset(server: Serving) -> None:
+    with http2.connection(server.listen) as connected:
         http2.begin(connected)
-        try:
-            for stream in range(1, 2 * count, 2):
-                begun = http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block)
-                connected.sendall(begun + http2.frame(http2.RESET, 0, stream, cancel))
-        except ConnectionError:
-            pass  # to hang up is one of the right answers
+        http2.reset_calls(connected, RESETS)
 
 
 @pytest.mark.usefixtures("freed")
 def test_thousands_of_calls_that_are_reset_at_once_leave_no_memory(server: Serving, healthy: Healthy):
     for _ in range(2):
-        reset(server.listen, RESETS)
+        reset(server)
         healthy()
     before = resident_bytes(server)
-    reset(server.listen, RESETS)
+    reset(server)
     healthy()
     eventually(lambda: abs(resident_bytes(server) - before) < before / 10)
 
@@ -92,11 +85,7 @@ def test_thousands_of_calls_that_are_reset_at_once_leave_no_memory(server: Servi
 def test_a_flood_of_pings_is_hung_up_on_and_told_why(server: Serving, healthy: Healthy):
     with http2.connection(server.listen) as connected:
         http2.begin(connected)
-        try:
-            for _ in range(PINGS):
-                connected.sendall(http2.frame(http2.PING, 0, 0, bytes(8)))
-        except ConnectionError:
-            pass  # it has hung up already
+        http2.ping(connected, PINGS)
         healthy()
         [reason] = [payload for kind, payload in http2.frames(connected) if kind == http2.GOAWAY]
     assert reason.endswith(b"too_many_pings")
@@ -109,7 +98,6 @@ def test_calls_of_one_connection_beyond_the_most_are_refused_and_the_others_go_o
     question = http2.message(ask(None, [1, 2]).SerializeToString())
     with http2.connection(server.listen) as connected:
         http2.begin(connected)
-        connected.sendall(http2.frame(http2.SETTINGS, http2.ACK, 0))
         for stream in range(1, 2 * (CALLS + over), 2):
             connected.sendall(http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block))
         kinds = http2.frames(connected)

@@ -214,7 +214,6 @@ def cancelled(server: Serving, count: int) -> None:
     for _ in range(0, count, together):
         with http2.connection(server.listen) as connected:
             http2.begin(connected)
-            connected.sendall(http2.frame(http2.SETTINGS, http2.ACK, 0))
             streams = range(1, 2 * together, 2)
             connected.sendall(b"".join(http2.call(stream, question) for stream in streams))
             answers = (payload for kind, payload in http2.frames(connected) if kind == http2.DATA)
