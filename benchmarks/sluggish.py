@@ -19,20 +19,23 @@ FIRST = 1_000_000
 STEPS = 10
 # A slow client does one thing in so long.
 PAUSE_SECONDS = 0.1
+# A connection of its own, which takes no more than 64 KiB before they are read.
+WINDOW = (("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0))
 # A stream that takes no request for so long is read no further.
 BLOCKED_SECONDS = 1.0
 
 
-async def read_slowly(channel: grpc.aio.Channel, sequence: int, ready: asyncio.Event) -> None:
+async def read_slowly(address: str, sequence: int, blocked: asyncio.Event) -> None:
     """Send without reading until no more is taken; then read an answer now and then."""
-    stream = Stream(channel)
-    await stream.write(step_request(sequence, steps=STEPS, start=True))
-    writing = asyncio.create_task(_write_on(stream, step_request(sequence, steps=STEPS), ready))
-    await ready.wait()
-    while not writing.done():
-        await stream.read()
-        await asyncio.sleep(PAUSE_SECONDS)
-    writing.result()
+    async with grpc.aio.insecure_channel(address, WINDOW) as channel:
+        stream = Stream(channel)
+        await stream.write(step_request(sequence, steps=STEPS, start=True))
+        writing = asyncio.create_task(_write_on(stream, step_request(sequence, steps=STEPS), blocked))
+        await blocked.wait()
+        while not writing.done():
+            await stream.read()
+            await asyncio.sleep(PAUSE_SECONDS)
+        writing.result()
 
 
 async def _write_on(stream: Stream, request: bytes, blocked: asyncio.Event) -> None:
@@ -78,10 +81,10 @@ async def _answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 
 async def main(address: str, count: int) -> None:
     """Be all of them; say `ready` when no slow reader's request is taken any more."""
-    async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as tasks:
+    async with asyncio.TaskGroup() as tasks:
         blocked = [asyncio.Event() for _ in range(count)]
         for number, event in enumerate(blocked):
-            tasks.create_task(read_slowly(channel, FIRST + number, event))
+            tasks.create_task(read_slowly(address, FIRST + number, event))
             tasks.create_task(send_slowly(address, FIRST + count + number))
             tasks.create_task(vanish(address, FIRST + 2 * count + number))
         for event in blocked:

@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import latency, memory, scheduling, throughput
+from benchmarks import company, latency, memory, scheduling, throughput
+from benchmarks.company import Beside, Flooded
 from benchmarks.latency import HalfLoad
 from benchmarks.memory import PORTIONS, Churn, IdleBytes
 from benchmarks.processes import LOAD, Unmeasured, echo_server, measure, resident_bytes
@@ -83,6 +85,56 @@ def test_both_servers_are_paced_at_half_of_what_this_one_can_answer(monkeypatch)
         ("benchmarks.paced", "ECHO", "64", "4500.0"),
         ("benchmarks.paced", "RECUR", "64", "4500.0"),
     ]
+
+
+class Sluggish:
+    """Stands for the process of slow clients."""
+
+    def __init__(self, said: str, *, ended: int | None = None) -> None:
+        self.stdout = io.StringIO(said)
+        self.ended = ended
+        self.killed = False
+
+    def __enter__(self) -> "Sluggish":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.killed
+
+    def poll(self) -> int | None:
+        return self.ended
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+def beside(monkeypatch: pytest.MonkeyPatch, process: Sluggish) -> list[Record]:
+    latencies = iter([1e-3, 3e-3])
+    monkeypatch.setattr(company, "recur_server", no_server)
+    monkeypatch.setattr(company, "start", lambda *_, core: process)
+    monkeypatch.setattr(company, "measure", lambda module, *_, core: next(latencies) if "paced" in module else 8000.0)
+    return list(Beside(streams=64, sluggish=8, bar=2.0, rounds=1).records("p99"))
+
+
+def test_a_load_beside_slow_clients_is_compared_with_the_same_load_alone(monkeypatch):
+    process = Sluggish("ready\n")
+    [record] = beside(monkeypatch, process)
+    assert (record.value, record.reference, record.reference_value) == (3000.0, "alone", 1000.0)
+    assert record.reached is False
+    assert process.killed
+
+
+@pytest.mark.parametrize(("said", "ended", "sentence"), [("", None, "did not begin"), ("ready\n", 1, "did not go on")])
+def test_slow_clients_that_are_not_there_are_not_measured(monkeypatch, said, ended, sentence):
+    with pytest.raises(Unmeasured, match=sentence):
+        beside(monkeypatch, Sluggish(said, ended=ended))
+
+
+def test_the_answer_after_a_flood_is_compared_with_the_seconds_allowed(monkeypatch):
+    measured = stand_in(monkeypatch, company, {("benchmarks.flood", "RECUR"): 0.5})
+    [record] = Flooded("resets", 20_000, allowed=1.0, rounds=2).records("resets")
+    assert (record.value, record.unit, record.ratio, record.reached) == (0.5, "s", 0.5, True)
+    assert measured.asked == [("benchmarks.flood", "RECUR", "resets", "20000")] * 2
 
 
 def grow(monkeypatch: pytest.MonkeyPatch, sizes: list[int]) -> None:
