@@ -69,8 +69,7 @@ async def check(settings: Settings) -> int:
     app = App(settings)
     await app.loader.poll()
     sys.stdout.writelines(f"{line}\n" for line in report(app.catalogue, settings, sorted(app.loader.awaited)))
-    unseen = app.catalogue.refused() or app.loader.awaited or not settings.repository.is_dir()
-    return FAILED if unseen else OK
+    return FAILED if app.catalogue.refused() or app.loader.awaited else OK
 
 
 def report(catalogue: Catalogue, settings: Settings, missing: Sequence[str]) -> Iterator[str]:
