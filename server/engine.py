@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -22,9 +21,6 @@ from server.types import Batch, BatchResult, Chunk, ModelKey, Scope, SequenceId,
 
 # To hand a batch to a thread and back takes longer than this; the event loop waits for a shorter run itself.
 SHORT_RUN_SECONDS = 1e-3
-# On one core a thread would take from the loop what it gives: there the loop waits so long, so that it still hears of
-# deadlines and of who asks for its health.
-ONE_CORE_SECONDS = 10e-3
 
 logger = logging.getLogger(__name__)
 
@@ -186,8 +182,7 @@ class Engine:
         return [Piece(rows, result.outputs)]
 
     async def _compute(self, runtime: Runtime, batch: Batch, executor: Executor) -> BatchResult:
-        seconds = runtime.expected_seconds(batch)
-        if seconds < SHORT_RUN_SECONDS or (seconds < ONE_CORE_SECONDS and len(os.sched_getaffinity(0)) == 1):
+        if runtime.expected_seconds(batch) < SHORT_RUN_SECONDS:
             return runtime.run(batch)
         return await asyncio.get_running_loop().run_in_executor(executor, runtime.run, batch)
 

@@ -149,19 +149,9 @@ async def test_what_arrives_while_a_batch_runs_is_the_next_batch():
     assert server.runner.rows == [1, 4]
 
 
-@pytest.mark.parametrize(
-    ("short", "on_one_core", "cores", "threads"),
-    [
-        (0.0, 0.0, {0}, {"runtime_0"}),
-        (0.0, 1e9, {0, 1}, {"runtime_0"}),
-        (0.0, 1e9, {0}, {"MainThread"}),
-        (1e9, 0.0, {0, 1}, {"MainThread"}),
-    ],
-)
-async def test_a_long_run_goes_to_the_thread_and_a_short_one_does_not(short, on_one_core, cores, threads, monkeypatch):
-    monkeypatch.setattr(engine, "SHORT_RUN_SECONDS", short)
-    monkeypatch.setattr(engine, "ONE_CORE_SECONDS", on_one_core)
-    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: cores)
+@pytest.mark.parametrize(("longest", "threads"), [(0.0, {"runtime_0"}), (1e9, {"MainThread"})])
+async def test_a_long_run_goes_to_the_thread_and_a_short_one_does_not(longest, threads, monkeypatch):
+    monkeypatch.setattr(engine, "SHORT_RUN_SECONDS", longest)
     server = Server()
     async with server.running():
         for number in range(4):
