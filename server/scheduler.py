@@ -96,7 +96,8 @@ class Scheduler:
         self._used: dict[ModelKey, float] = {}
         self._turns: dict[int, float] = {}
         self._waiting: Counter[str] = Counter()
-        self._later: Counter[str] = Counter()
+        self._placed: Counter[str] = Counter()
+        self._placed_in_all = 0
         self._serial = count()
 
     def add(self, chunk: Chunk) -> None:
@@ -187,9 +188,8 @@ class Scheduler:
     def _check_room(self, chunk: Chunk) -> None:
         name = chunk.model.name
         limits = self.limits(name)
-        # Later steps of requests that were let in before take nobody's place.
-        waiting, in_all = self._waiting[name] - self._later[name], len(self) - self._later.total()
-        if waiting >= limits.max_queue or 0 < self._max_queue <= in_all:
+        waiting = self._placed[name]
+        if waiting >= limits.max_queue or 0 < self._max_queue <= self._placed_in_all:
             raise QueueFull(f"{waiting} requests for model '{name}' wait already; try again later")
         if limits.max_queue_seconds and (oldest := self.oldest(name)) is not None:
             age = chunk.arrived - oldest
@@ -269,9 +269,12 @@ class Scheduler:
 
     def _count(self, chunk: Chunk, change: int) -> None:
         """Count a chunk that begins to wait or waits no more."""
-        self._waiting[chunk.model.name] += change
-        if chunk.before:
-            self._later[chunk.model.name] += change
+        name = chunk.model.name
+        self._waiting[name] += change
+        # Later steps of requests that were let in before take nobody's place.
+        if not chunk.before:
+            self._placed[name] += change
+            self._placed_in_all += change
 
     def _hold(self, chunk: Chunk) -> None:
         chunk.waits = "hold"
@@ -287,9 +290,9 @@ class Scheduler:
             lanes = self._lanes[model] = {}
         chunk.waits = "lane"
         self._count(chunk, 1)
-        heapq.heappush(
-            lanes.setdefault((chunk.part, chunk.size, chunk.shape), []), (chunk.due, next(self._serial), chunk)
-        )
+        kind = (chunk.part, chunk.size, chunk.shape)
+        lane = lanes.get(kind) or lanes.setdefault(kind, [])
+        heapq.heappush(lane, (chunk.due, next(self._serial), chunk))
 
     def _first(self, model: ModelKey, now: float, schedule: Schedule) -> LaneKey | None:
         """The lane whose first chunk is due first, of those that are full or have waited to fill."""
