@@ -128,7 +128,7 @@ def test_a_broken_tensor_costs_no_memory_moves_no_state_and_fails_alone(server: 
     BROKEN[case](bad)
     calls.ModelInfer(ask("broken", [1], start=True))
     calls.ModelInfer(ask("mate", [1], start=True))
-    warm = list(calls.ModelStreamInfer(iter([bad] * 50)))
+    warm = list(calls.ModelStreamInfer(iter([bad] * 200)))
     before = resident_bytes(server)
     requests = [bad, ask("mate", [2], name="good")] * 100
     answers = list(calls.ModelStreamInfer(iter(requests), timeout=SECONDS))
