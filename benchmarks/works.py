@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from benchmarks.beside import BesidePeer
 from benchmarks.company import Beside, Flooded
 from benchmarks.latency import HalfLoad
 from benchmarks.memory import Churn, IdleBytes
@@ -47,4 +48,7 @@ WORKS: Mapping[str, Work] = {
     "idle_bytes": IdleBytes(sequences=1_000_000, allowance=300),
     "churn_rss": Churn(sequences=5_000_000, allowed=1.0),
     "scheduler_us": Scheduling(allowed=3.0),
+    "train_lstm": BesidePeer("benchmarks.training_step", ("lstm", "{}"), "torch", bar=1.15),
+    "train_gru": BesidePeer("benchmarks.training_step", ("gru", "{}"), "torch", bar=1.15),
+    "esn_1000": BesidePeer("benchmarks.reservoir", ("{}", "1000", "100000"), "reservoirpy", bar=2.0),
 }

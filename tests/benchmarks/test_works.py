@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import company, latency, memory, scheduling, throughput
+from benchmarks import beside as peers
+from benchmarks import company, latency, memory, scheduling, throughput, training_step
+from benchmarks.beside import BesidePeer
 from benchmarks.company import Beside, Flooded
 from benchmarks.latency import HalfLoad
 from benchmarks.memory import PORTIONS, Churn, IdleBytes
@@ -85,6 +87,27 @@ def test_both_servers_are_paced_at_half_of_what_this_one_can_answer(monkeypatch)
         ("benchmarks.paced", "ECHO", "64", "4500.0"),
         ("benchmarks.paced", "RECUR", "64", "4500.0"),
     ]
+
+
+def test_work_is_compared_with_the_same_work_by_a_peer(monkeypatch):
+    printed = {("benchmarks.training_step", "lstm", "recur"): 2.2, ("benchmarks.training_step", "lstm", "torch"): 2.0}
+    stand_in(monkeypatch, peers, printed)
+    [record] = BesidePeer("benchmarks.training_step", ("lstm", "{}"), "torch", bar=1.15, rounds=1).records("train")
+    assert (record.value, record.reference, record.reference_value, record.reached) == (2.2, "torch", 2.0, True)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("whose", ["recur", "torch"])
+def test_updates_are_timed_of_either_layer(monkeypatch, cell, whose):
+    for name, size in {"FEATURES": 3, "HIDDEN": 4, "ROWS": 2, "STEPS": 5, "UPDATES": 1}.items():
+        monkeypatch.setattr(training_step, name, size)
+    assert 0 < training_step.seconds_an_update(cell, whose) < 60
+
+
+@pytest.mark.parametrize("whose", ["recur", "reservoirpy"])
+def test_reservoirs_of_both_are_fitted(whose):
+    seconds = measure("benchmarks.reservoir", whose, "20", "1300", core=LOAD)
+    assert 0 < seconds < 60
 
 
 class Sluggish:

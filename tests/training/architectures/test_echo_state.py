@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from training.architectures.echo_state import EchoState
+from training.cell import Cell
 
 
 @pytest.mark.parametrize(("units", "radius"), [(4, 0.9), (50, 1.25), (200, 0.5)])
@@ -51,3 +52,22 @@ def test_a_leak_of_little_changes_little(seed):
     h = torch.rand(2, 20)
     moved = cell.step(torch.randn(2, 3), {"h": h})[0] - h
     assert 0 < moved.abs().max() <= 0.02
+
+
+def test_one_series_without_gradients_is_read_as_step_by_step(seed):
+    torch.manual_seed(seed)
+    cell, xs = EchoState(3, 50, leak=0.6), torch.randn(1, 40, 3)
+    first, state = cell.scan(xs[:, :15], cell.init_state(1))
+    second, state = cell.scan(xs[:, 15:], state)
+    expected, last = Cell.scan(cell, xs, cell.init_state(1))
+    assert torch.allclose(torch.cat([first, second], 1), expected, atol=1e-6)
+    assert torch.allclose(state["h"], last["h"], atol=1e-6)
+
+
+def test_gradients_to_what_is_before_the_reservoir_are_kept(seed):
+    torch.manual_seed(seed)
+    cell, xs = EchoState(3, 20), torch.randn(1, 5, 3, requires_grad=True)
+    ys, _ = cell.scan(xs, cell.init_state(1))
+    ys.sum().backward()
+    assert xs.grad is not None
+    assert xs.grad.abs().min() > 0
