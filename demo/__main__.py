@@ -11,6 +11,7 @@ from demo.serving import serving
 from demo.streaming import CharacterModel, Stream
 from models.repository import DEFAULT
 from training.cli import RUNS
+from training.data.settings import TextData
 from training.data.text import load_text
 from training.recipe import read_recipe
 from training.run import RESULT, Run
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say("2. start the server")
     with serving(options.repository) as server:
         sys.stdout.write(f"gRPC on {server.listen}, metrics on http://{server.metrics}/metrics\n")
+        assert isinstance(recipe.data, TextData)
         text = load_text(recipe.data, shortest=1)
         with Stream(server.listen, recipe.name) as stream:
             show(CharacterModel(stream), text.held_out, run.read(RESULT, "train"))

@@ -21,11 +21,13 @@ class Progress:
     Attributes:
         update: updates done.
         state: carried over the last update, all rows of the batch.
-        best: the lowest validation figure, bits per character.
+        best: the lowest validation loss.
         best_model: the parameters that reached it.
         since_best: validations since then.
-        losses: of the updates since the last validation, bits per character.
-        history: rows of update, training and validation bits per character.
+        losses: of the updates since the last validation, in the task's unit.
+        clipped: how many of those updates had their gradient clipped.
+        history: rows of update, training and validation loss.
+        clips: the share of clipped updates before each validation.
         seconds: spent in updates.
     """
 
@@ -35,7 +37,9 @@ class Progress:
     best_model: dict[str, Tensor] = field(default_factory=dict)
     since_best: int = 0
     losses: list[float] = field(default_factory=list)
+    clipped: int = 0
     history: list[tuple[int, float, float]] = field(default_factory=list)
+    clips: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
 

@@ -10,14 +10,15 @@ FILE = "learning_curve.png"
 
 
 def draw_curve(
-    path: Path, history: Sequence[tuple[int, float, float]], references: Mapping[str, float], *, title: str
+    path: Path, history: Sequence[tuple[int, float, float]], references: Mapping[str, float], *, unit: str, title: str
 ) -> None:
-    """Draw bits per character against updates, and write a PNG.
+    """Draw the loss against updates, and write a PNG.
 
     Args:
         path: the PNG.
-        history: rows of update, training and validation bits per character.
-        references: bits per character by name, drawn as horizontal lines.
+        history: rows of update, training and validation loss.
+        references: losses by name, drawn as horizontal lines.
+        unit: of the loss.
         title: above the picture.
     """
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
@@ -31,7 +32,7 @@ def draw_curve(
             axes.annotate(
                 f"{name} {value:.2f}", (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom"
             )
-        axes.set(title=title, xlabel="updates", ylabel="bits per character")
+        axes.set(title=title, xlabel="updates", ylabel=unit)
         axes.set_ylim(bottom=0)
         axes.legend(loc="lower left")
         figure.savefig(path)

@@ -1,6 +1,7 @@
 """The stages of a job over one run folder, each done once: train, export, verify, publish, and quantize if asked."""
 
 import io
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, final
@@ -12,20 +13,36 @@ from models.golden import write_golden
 from models.manifest import GOLDEN
 from models.repository import ModelVersion, Repository, digest_of
 from training import curves
-from training.architectures import build_cell
-from training.data.baselines import baselines
-from training.data.text import Text, load_text
-from training.errors import RunInvalid, WrongUse
+from training.building import Shape, build_model, shape_of, take_units
+from training.checkpoint import Progress
+from training.data.data import Data
+from training.data.opening import open_data
+from training.errors import RunInvalid
+from training.evaluate import evaluate
 from training.export.graph import export, export_step
 from training.export.lint import varying_operators
 from training.export.trace import Traces
 from training.model import SequenceModel
 from training.processes import is_first
-from training.publish import describe, publish
+from training.publish import describe, named_files, publish
 from training.quantize import publish_int8
 from training.recipe import Recipe
-from training.run import DONE_BY, GRAPH, PUBLISHED, QUANTIZED, RESULT, STEP, VERIFIED, VOCABULARY, WEIGHTS, Run
-from training.trainer import Trainer, bits_per_symbol
+from training.run import (
+    DONE_BY,
+    GRAPH,
+    LABELS,
+    PUBLISHED,
+    QUANTIZED,
+    RESULT,
+    STEP,
+    VERIFIED,
+    VOCABULARY,
+    WEIGHTS,
+    Run,
+)
+from training.tasks import open_task
+from training.tasks.base import Task
+from training.trainer import Trainer
 from training.verify import TOLERANCE, verify
 
 STAGES = ("train", "export", "verify", "publish", "quantize")
@@ -70,7 +87,7 @@ class Job:
 
     def _is_done(self, stage: str) -> bool:
         if stage == "train" and self._run.done("train"):
-            self._told_text()
+            self._told_data()
         if stage not in ("publish", "quantize") or not self._run.done(stage):
             return self._run.done(stage)
         # Published elsewhere, or deleted since, is not published here.
@@ -78,50 +95,53 @@ class Job:
         places = self._repository.list()
         return any(str(place.folder.resolve()) == published["folder"] for place in places)
 
-    def _text(self) -> Text:
-        """The recipe's text, the same as when the run began."""
+    def _data(self) -> Data:
+        """The recipe's data, the same as when the run began."""
         recipe = self._run.recipe
-        text = load_text(recipe.data, shortest=recipe.training.batch * (recipe.training.steps + 1))
-        self._run.hold_to(text.digest)
-        return text
+        data = open_data(recipe.data, shortest=recipe.training.batch * (recipe.training.steps + 1))
+        self._run.hold_to(data.digest)
+        return data
 
-    def _told_text(self) -> Text:
-        """The recipe's text, having said how it was read."""
-        text = self._text()
-        if text.note:
-            self._say(f"train: {text.note}\n")
-        return text
+    def _told_data(self) -> Data:
+        """The recipe's data, having said how it was read."""
+        data = self._data()
+        if data.note:
+            self._say(f"train: {data.note}\n")
+        return data
 
     def _train(self) -> None:
         recipe = self._run.recipe
-        settings, text = recipe.training, self._told_text()
+        settings, data = recipe.training, self._told_data()
         torch.manual_seed(settings.seed)
-        model = build_model(recipe, len(text.symbols))
-        train, validation = text.encode(text.train), text.encode(text.validation)
-        trainer = Trainer(settings, self._run.folder, model=model, train=train, validation=validation)
+        model = build_model(recipe, shape_of(data))
+        take_units(model, data)
+        task = open_task(recipe.task, model, data)
+        folder, parts = self._run.folder, data.parts
+        trainer = Trainer(settings, folder, model=model, task=task, train=parts.train, validation=parts.validation)
         self._say(
-            f"train: {recipe.architecture} on {len(train):,} characters of {len(text.symbols)} kinds, "
+            f"train: {recipe.architecture} on {_amount(data)}, "
             f"{sum(p.numel() for p in model.parameters()):,} parameters, {settings.updates} updates\n"
         )
         progress = trainer.fit()
         if trainer.is_first:
-            self._finish_training(text, model, progress.history, progress.seconds)
+            self._finish_training(data, model, task, progress)
 
-    def _finish_training(
-        self, text: Text, model: SequenceModel, history: list[tuple[int, float, float]], seconds: float
-    ) -> None:
-        held_out = bits_per_symbol(model, text.encode(text.held_out))
-        references = baselines(text)
-        title = f"{self._run.recipe.name}: held-out {held_out:.2f} bits per character after {history[-1][0]} updates"
-        curves.draw_curve(self._run.path(curves.FILE), history, references, title=title)
-        self._run.write_bytes(VOCABULARY, text.vocabulary().encode())
+    def _finish_training(self, data: Data, model: SequenceModel, task: Task, progress: Progress) -> None:
+        recipe, updates = self._run.recipe, progress.history[-1][0]
+        held_out = evaluate(model, task, data.parts.test)
+        named = f"{held_out.figure:.4g} {task.metric.replace('_', ' ')}"
+        title = f"{recipe.name}: held-out {named} after {updates} updates"
+        curves.draw_curve(self._run.path(curves.FILE), progress.history, data.baselines, unit=task.unit, title=title)
+        for name, texts in ((VOCABULARY, data.vocabulary), (LABELS, data.labels)):
+            if texts:
+                self._run.write_bytes(name, "".join(f"{json.dumps(text)}\n" for text in texts).encode())
         weights = io.BytesIO()
         torch.save(model.state_dict(), weights)
         self._run.write_bytes(WEIGHTS, weights.getvalue())
-        result = {"held_out": held_out, "baselines": references, "updates": history[-1][0], "seconds": seconds}
-        self._run.write(RESULT, result | {"data": text.digest, "licence": text.licence, "symbols": len(text.symbols)})
-        named = ", ".join(f"{name} {value:.2f}" for name, value in references.items())
-        self._say(f"train: held-out {held_out:.3f} bits per character ({named}) in {seconds:.0f} s of updates\n")
+        result = {"held_out": held_out.figure, "loss": held_out.loss, "baselines": dict(data.baselines)}
+        result |= {"updates": updates, "seconds": progress.seconds, "data": data.digest, "licence": data.licence}
+        self._run.write(RESULT, result | {"shape": msgspec.to_builtins(shape_of(data))})
+        self._say(f"train: held-out {named}{beside(recipe, data)} in {progress.seconds:.0f} s of updates\n")
 
     def _export(self) -> None:
         model, traces = self._model(), Traces()
@@ -137,7 +157,8 @@ class Job:
     def _verify(self) -> None:
         self._run.need("export")
         model, graph, step = self._model(), self._run.path(GRAPH).read_bytes(), self._step_graph()
-        digests = {GRAPH: digest_of(graph), GOLDEN: digest_of(b""), VOCABULARY: digest_of(b"")}
+        names = (GOLDEN, *named_files(self._run))
+        digests = {GRAPH: digest_of(graph), **dict.fromkeys(names, digest_of(b""))}
         draft = describe(self._run, model, 1, digests, tolerance=TOLERANCE)
         found = verify(model, draft, graph, step=step, seed=self._run.recipe.training.seed)
         write_golden(self._run.path(GOLDEN), found.fed, found.answered)
@@ -157,8 +178,9 @@ class Job:
 
     def _quantize(self) -> None:
         self._need_verified()
-        text = self._text()
-        variant = publish_int8(self._run, self._model(), self._repository, text.encode(text.held_out))
+        data, model = self._data(), self._model()
+        task = open_task(self._run.recipe.task, model, data)
+        variant = publish_int8(self._run, model, self._repository, task, data.parts.test)
         place, measured = variant.place, variant.measured
         self._run.write(QUANTIZED, _written(place) | msgspec.to_builtins(measured))
         before = self._run.read(RESULT, "train")["held_out"]
@@ -166,7 +188,7 @@ class Job:
         self._say(f"quantize: {place.name} {place.version}, {place.folder}\n")
         self._say(
             f"quantize: {variant.size / 1e6:.2f} MB (float32 {variant.size_before / 1e6:.2f}), "
-            f"held-out {measured.value:.3f} bits per character (float32 {before:.3f}), "
+            f"held-out {measured.value:.4g} {task.metric.replace('_', ' ')} (float32 {before:.4g}), "
             f"within {measured.parity_error:.2g} of torch, {invariant}\n"
         )
 
@@ -186,7 +208,9 @@ class Job:
     def _model(self) -> SequenceModel:
         """The trained model as the run folder has it."""
         result = self._run.read(RESULT, "train")
-        model = build_model(self._run.recipe, result["symbols"])
+        if "shape" not in result:
+            raise RunInvalid(f"'{self._run.folder}' was trained by an older version; train it again")
+        model = build_model(self._run.recipe, msgspec.convert(result["shape"], Shape))
         model.load_state_dict(torch.load(self._run.path(WEIGHTS), map_location="cpu", weights_only=True))
         return model
 
@@ -195,11 +219,18 @@ def _written(place: ModelVersion) -> dict[str, Any]:
     return {"name": place.name, "version": place.version, "folder": str(place.folder.resolve())}
 
 
-def build_model(recipe: Recipe, symbols: int) -> SequenceModel:
-    """Build the recipe's model with fresh parameters."""
-    sizes = recipe.model
-    try:
-        cell = build_cell(recipe.architecture, sizes.embedding_size, sizes.hidden_size, recipe.cell)
-    except ValueError as error:
-        raise WrongUse(f"recipe '{recipe.name}': {error}") from error
-    return SequenceModel(symbols=symbols, embedding_size=sizes.embedding_size, cell=cell, dropout=sizes.dropout)
+def _amount(data: Data) -> str:
+    """Say how much there is to train on."""
+    train = data.parts.train
+    steps = sum(len(one.inputs) for one in train)
+    kinds = f" of {data.symbols} kinds" if data.symbols else ""
+    return f"{steps:,} steps{kinds}" + (f" in {len(train):,} sequences" if len(train) > 1 else "")
+
+
+def beside(recipe: Recipe, data: Data) -> str:
+    """Say what the figure is to be compared with: baselines, what it must reach, what was published."""
+    figure = recipe.figure
+    said = [f"{name} {value:.4g}" for name, value in data.baselines.items()]
+    said += [f"must {figure.must:.4g}"] if figure.must is not None else []
+    said += [f"published {figure.published:.4g}"] if figure.published is not None else []
+    return f" ({', '.join(said)})" if said else ""

@@ -1,4 +1,4 @@
-"""A model of symbols: embedding, cell over time, dropout, readout."""
+"""A model of sequences: an embedding, a cell over time, dropout, a readout."""
 
 from typing import final
 
@@ -10,40 +10,125 @@ from training.cell import Cell, State
 
 
 @final
-class SequenceModel(nn.Module):
-    """Predicts the next symbol at every step.
+class Units(nn.Module):
+    """The mean and the deviation of some numbers over the training data, `[features]` each."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+
+    def set(self, mean: Tensor, deviation: Tensor) -> None:
+        """Take what was measured; numbers that never change are only shifted."""
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.where(deviation > 0, deviation, 1.0))
+
+    def leave(self, x: Tensor) -> Tensor:
+        """Give numbers without their units, `[…, features]`."""
+        return (x - self.mean) / self.deviation
+
+    def enter(self, x: Tensor) -> Tensor:
+        """Give numbers in their units, `[…, features]`."""
+        return x * self.deviation + self.mean
+
+
+@final
+class Numbers(nn.Module):
+    """The embedding of numbers: they lose their units, if they are normalised, and go through a dense layer, if asked.
 
     Args:
-        symbols: how many there are.
-        embedding: from a symbol's index to the cell's input.
-        cell: the recurrence.
-        dropout: share of the cell's outputs that are dropped in training.
+        features: of a step's input.
+        embedding_size: of the dense layer; 0 for none.
+        normalise: whether clients send raw units, which are taken off here.
     """
 
-    def __init__(self, *, symbols: int, embedding_size: int, cell: Cell, dropout: float) -> None:
+    def __init__(self, features: int, embedding_size: int = 0, *, normalise: bool = False) -> None:
         super().__init__()
-        self.symbols = symbols
-        self.embedding = nn.Embedding(symbols, embedding_size)
+        self.features = features
+        self.output_size = embedding_size or features
+        self.units = Units(features) if normalise else None
+        self.dense = nn.Linear(features, embedding_size) if embedding_size else None
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        x = x if self.units is None else self.units.leave(x)
+        return x if self.dense is None else self.dense(x)
+
+
+@final
+class SequenceModel(nn.Module):
+    """Gives at every step what a task asks for, from what was read so far.
+
+    Args:
+        embedding: from a step's symbol or numbers to the cell's input.
+        cell: the recurrence.
+        outputs: what the readout gives a step; without it the cell's outputs are the answers.
+        dropout: share of the cell's outputs that are dropped in training.
+        readout: whether there is one.
+        normalise: whether the answers are put into the units of the targets.
+    """
+
+    def __init__(
+        self,
+        *,
+        embedding: nn.Embedding | Numbers,
+        cell: Cell,
+        outputs: int,
+        dropout: float,
+        readout: bool = True,
+        normalise: bool = False,
+    ) -> None:
+        super().__init__()
+        if not readout and cell.output_size != outputs:
+            raise ValueError(f"without a readout the cell must give {outputs} outputs, and it gives {cell.output_size}")
+        self.outputs = outputs
+        self.embedding = embedding
         self.cell = cell
         self.dropout = nn.Dropout(dropout)
-        self.readout = nn.Linear(cell.output_size, symbols)
+        self.readout = nn.Linear(cell.output_size, outputs) if readout else None
+        self.units = Units(outputs) if normalise else None
+
+    @property
+    def symbols(self) -> int:
+        """How many symbols a step's input may be; 0 where it is numbers."""
+        return self.embedding.num_embeddings if isinstance(self.embedding, nn.Embedding) else 0
+
+    @property
+    def features(self) -> int:
+        """How many numbers a step's input is; 0 where it is a symbol."""
+        return 0 if isinstance(self.embedding, nn.Embedding) else self.embedding.features
 
     @override
     def forward(self, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """Give the logits of the next symbol, and the next state.
+        """Give the answer of every step, and the next state.
 
         Args:
-            x: symbols, INT64 `[batch, time]`.
+            x: symbols, INT64 `[batch, time]`, or numbers, FP32 `[batch, time, features]`.
             state: before the first step, `[batch, …]`.
-            lengths: valid steps of each row, `[batch]`; logits `[batch, time, symbols]` are zero after them.
+            lengths: valid steps of each row, `[batch]`; answers `[batch, time, outputs]` are zero after them.
 
         Raises:
             ValueError: the state is not the cell's for this batch.
         """
         self.cell.check_state(state, len(x))
         ys, next_state = self.cell.scan(self.embedding(x), state, lengths)
-        logits = self.readout(self.dropout(ys))
+        answers = self.answer(ys)
         if lengths is not None:
             valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-            logits = torch.where(valid[..., None], logits, 0.0)
-        return logits, next_state
+            answers = torch.where(valid[..., None], answers, 0.0)
+        return answers, next_state
+
+    def answer(self, ys: Tensor) -> Tensor:
+        """Give the answers to the cell's outputs, `[…, output_size]` to `[…, outputs]`."""
+        answers = self.dropout(ys)
+        answers = answers if self.readout is None else self.readout(answers)
+        return answers if self.units is None else self.units.enter(answers)
+
+
+def symbol_model(*, symbols: int, embedding_size: int, cell: Cell, dropout: float) -> SequenceModel:
+    """Build a model that reads symbols and answers with the logits of as many."""
+    embedding = nn.Embedding(symbols, embedding_size)
+    return SequenceModel(embedding=embedding, cell=cell, outputs=symbols, dropout=dropout)

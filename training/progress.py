@@ -17,11 +17,11 @@ class Reporter(Protocol):
     """Told of every update and validation."""
 
     def updated(self, update: int, loss: float) -> None:
-        """Show an update and its loss in bits per character."""
+        """Show an update and its loss."""
         ...
 
     def validated(self, update: int, train: float, validation: float) -> None:
-        """Show a validation: bits per character in training since the last one, and in validation."""
+        """Show a validation: the loss in training since the last one, and in validation."""
         ...
 
 
@@ -46,8 +46,8 @@ class Silent:
 class Lines:
     """A line at each validation, for logs."""
 
-    def __init__(self, updates: int, done: int) -> None:
-        self._updates, self._from, self._began = updates, done, time.monotonic()
+    def __init__(self, updates: int, done: int, unit: str) -> None:
+        self._updates, self._from, self._began, self._unit = updates, done, time.monotonic(), unit
 
     def updated(self, update: int, loss: float) -> None:
         """Show nothing between validations."""
@@ -56,7 +56,7 @@ class Lines:
         """Print losses, speed and the time left."""
         rate = (update - self._from) / (time.monotonic() - self._began)
         sys.stdout.write(
-            f"update {update}/{self._updates}  train {train:.3f}  validation {validation:.3f} bits/char  "
+            f"update {update}/{self._updates}  train {train:.3f}  validation {validation:.3f} {self._unit}  "
             f"{rate:.1f} updates/s  {(self._updates - update) / rate:.0f} s left\n"
         )
         sys.stdout.flush()
@@ -65,13 +65,13 @@ class Lines:
 class OnTerminal:
     """A bar with the loss, the speed and the time left."""
 
-    def __init__(self, bar: Bar, updates: int, done: int) -> None:
-        self._bar = bar
+    def __init__(self, bar: Bar, updates: int, done: int, unit: str) -> None:
+        self._bar, self._unit = bar, unit
         self._task = bar.add_task("train", total=updates, completed=done, loss="", validation="")
 
     def updated(self, update: int, loss: float) -> None:
         """Move the bar."""
-        self._bar.update(self._task, completed=update, loss=f"{loss:.3f} bits/char")
+        self._bar.update(self._task, completed=update, loss=f"{loss:.3f} {self._unit}")
 
     def validated(self, update: int, train: float, validation: float) -> None:
         """Show the newest validation beside the bar."""
@@ -79,13 +79,13 @@ class OnTerminal:
 
 
 @contextmanager
-def reporter(updates: int, done: int, *, shown: bool) -> Iterator[Reporter]:
+def reporter(updates: int, done: int, *, unit: str, shown: bool) -> Iterator[Reporter]:
     """Choose the way to report: nothing, a bar on a terminal, or lines."""
     console = Console()
     if not shown:
         yield Silent()
     elif not console.is_terminal:
-        yield Lines(updates, done)
+        yield Lines(updates, done, unit)
     else:
         columns = (
             TextColumn("{task.description}"),
@@ -97,4 +97,4 @@ def reporter(updates: int, done: int, *, shown: bool) -> Iterator[Reporter]:
             TimeRemainingColumn(),
         )
         with Bar(*columns, console=console) as bar:
-            yield OnTerminal(bar, updates, done)
+            yield OnTerminal(bar, updates, done, unit)

@@ -10,9 +10,9 @@ from models.repository import ModelVersion, Repository
 from models.tensors import DType
 from training import curves
 from training.model import SequenceModel
-from training.run import GRAPH, RESULT, STEP, VERIFIED, VOCABULARY, Run
+from training.run import GRAPH, LABELS, RESULT, STEP, VERIFIED, VOCABULARY, Run
+from training.tasks import TASKS
 
-METRIC = "bits_per_character"
 DTYPES: Mapping[torch.dtype, DType] = {torch.float32: "FP32", torch.int64: "INT64"}
 LIBRARIES = ("lightning-fabric", "numpy", "onnx", "onnxruntime", "torch")
 
@@ -20,9 +20,12 @@ LIBRARIES = ("lightning-fabric", "numpy", "onnx", "onnxruntime", "torch")
 def publish(run: Run, model: SequenceModel, repository: Repository) -> ModelVersion:
     """Add a verified run to the repository as the next version of its recipe's name."""
     result, verified = run.read(RESULT, "train"), run.read(VERIFIED, "verify")
+    figure = run.recipe.figure
     measured = Measured(
-        metric=METRIC,
+        metric=TASKS[run.recipe.task].metric,
         value=result["held_out"],
+        published=figure.published,
+        citation=figure.citation or None,
         parity_error=verified["parity_error"],
         batch_invariant=verified["batch_invariant"],
     )
@@ -33,9 +36,14 @@ def publish(run: Run, model: SequenceModel, repository: Repository) -> ModelVers
             run, model, version, digests, tolerance=verified["tolerance"], measured=measured, provenance=provenance
         )
 
-    names = (GRAPH, GOLDEN, VOCABULARY, curves.FILE, *([STEP] if verified.get("step") else []))
+    names = (GRAPH, GOLDEN, *named_files(run), curves.FILE, *([STEP] if verified.get("step") else []))
     files = {name: run.path(name) for name in names}
     return repository.publish(run.recipe.name, files, describe_version)
+
+
+def named_files(run: Run) -> list[str]:
+    """Give the files that name a model's symbols and classes, where they have names."""
+    return [name for name in (VOCABULARY, LABELS) if run.path(name).exists()]
 
 
 def provenance_of(run: Run) -> Provenance:
@@ -60,7 +68,7 @@ def describe(
     measured: Measured | None = None,
     provenance: Provenance | None = None,
 ) -> Manifest:
-    """Write the manifest of a model of symbols."""
+    """Write the manifest of a model."""
     recipe = run.recipe
     return Manifest(
         name=recipe.name,
@@ -69,15 +77,18 @@ def describe(
         kind="step",
         files=dict(digests),
         graphs=Graphs(main=GRAPH, step=STEP if STEP in digests else None),
-        inputs=(TensorSpec("x", "INT64", ("time",)),),
-        outputs=(TensorSpec("y", "FP32", ("time", model.symbols)),),
+        inputs=(
+            TensorSpec("x", "INT64", ("time",)) if model.symbols else TensorSpec("x", "FP32", ("time", model.features)),
+        ),
+        outputs=(TensorSpec("y", "FP32", ("time", model.outputs)),),
         lengths="lengths",
         states=tuple(
             StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
             for name, tensor in model.cell.init_state(1).items()
         ),
-        decode=Decode("y", "x", "categorical"),
-        vocabulary=VOCABULARY,
+        decode=Decode("y", "x", "categorical") if recipe.task == "next_symbol" else None,
+        vocabulary=VOCABULARY if VOCABULARY in digests else None,
+        labels=LABELS if LABELS in digests else None,
         golden_source="torch",
         tolerance=tolerance,
         measured=measured or Measured(),

@@ -13,14 +13,15 @@ from models.manifest import GOLDEN, Manifest, Measured, Quantized
 from models.repository import ModelVersion, Repository, digest_of
 from models.runner import Runner
 from training.cell import State
+from training.data.data import Sequences
+from training.evaluate import Predictor, score
 from training.export.int8 import quantize
 from training.model import SequenceModel
-from training.publish import METRIC, describe, provenance_of
-from training.run import GRAPH, INT8_GOLDEN, INT8_GRAPH, VOCABULARY, Run
-from training.trainer import Predictor, score
+from training.publish import describe, named_files, provenance_of
+from training.run import GRAPH, INT8_GOLDEN, INT8_GRAPH, Run
+from training.tasks import TASKS
+from training.tasks.base import Task
 from training.verify import TOLERANCE, Verification, measure_quantized
-
-FILES = {GRAPH: INT8_GRAPH, GOLDEN: INT8_GOLDEN, VOCABULARY: VOCABULARY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +34,43 @@ class Variant:
     size_before: int
 
 
-def publish_int8(run: Run, model: SequenceModel, repository: Repository, held_out: Tensor) -> Variant:
+def publish_int8(run: Run, model: SequenceModel, repository: Repository, task: Task, held_out: Sequences) -> Variant:
     """Quantize a verified run's graph and publish it as the next version of the recipe's `int8_name`.
 
     Args:
         run: the run; the quantized graph and its golden answers stay in its folder.
         model: the trained model.
         repository: where to publish.
-        held_out: the symbols to score it on, INT64 `[time]`.
+        task: what it is scored by.
+        held_out: the sequences to score it on.
 
     Raises:
         TrainingError: the graph becomes no smaller, or its answers are no numbers.
     """
     graph = run.path(GRAPH).read_bytes()
     small = quantize(graph)
-    draft = describe(run, model, 1, dict.fromkeys(FILES, digest_of(b"")), tolerance=TOLERANCE)
+    draft = describe(run, model, 1, dict.fromkeys(_files(run), digest_of(b"")), tolerance=TOLERANCE)
     found = measure_quantized(model, draft, small, seed=run.recipe.training.seed)
     run.write_bytes(INT8_GRAPH, small)
     write_golden(run.path(INT8_GOLDEN), found.fed, found.answered)
-    start = {f"state.{name}": tensor for name, tensor in model.cell.init_state(1).items()}
+
+    def begin(rows: int) -> State:
+        return {f"state.{name}": tensor.detach() for name, tensor in model.cell.init_state(rows).items()}
+
     measured = Measured(
-        metric=METRIC,
-        value=score(_predictor(Runner(draft, small)), start, held_out[None]),
+        metric=TASKS[run.recipe.task].metric,
+        value=score(_predictor(Runner(draft, small)), begin, task, held_out).figure,
         parity_error=found.parity_error,
         batch_invariant=found.batch_invariant,
     )
     quantized = Quantized(of=run.recipe.name, graph=digest_of(graph), to="int8")
     place = _publish(run, model, repository, found, measured, quantized)
     return Variant(place, measured, len(small), len(graph))
+
+
+def _files(run: Run) -> dict[str, str]:
+    """The variant's files by their names in the repository, and what they are called in the run folder."""
+    return {GRAPH: INT8_GRAPH, GOLDEN: INT8_GOLDEN, **{name: name for name in named_files(run)}}
 
 
 def _predictor(runner: Runner) -> Predictor:
@@ -91,4 +101,4 @@ def _publish(
         )
         return msgspec.structs.replace(manifest, name=name, golden_source="onnxruntime", quantized=quantized)
 
-    return repository.publish(name, {name: run.path(file) for name, file in FILES.items()}, describe_version)
+    return repository.publish(name, {name: run.path(file) for name, file in _files(run).items()}, describe_version)

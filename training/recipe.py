@@ -5,14 +5,18 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
 from models.manifest import check_name
 from training.architectures import ARCHITECTURES, check_cell
+from training.data.forms import check_set
+from training.data.own.settings import TableData, WavData
+from training.data.settings import SetData, TextData
 from training.errors import WrongUse
 from training.options import Count, Positive, Share
+from training.tasks import TASKS
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -20,45 +24,89 @@ _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 
 
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+Decay = Literal["linear", "cosine", "constant", "plateau"]
+
+
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of a recipe, closed to keys it does not know."""
 
 
-class TextData(_Table, frozen=True, tag_field="kind", tag="text"):
-    """A text, symbol by symbol; without a path the documentation topics that ship with Python."""
-
-    path: str = ""
-    licence: str = ""
-
-
 class ModelSettings(_Table, frozen=True):
-    """Sizes of the model."""
+    """Sizes of the model.
 
-    embedding_size: Count
+    Attributes:
+        embedding_size: of symbols; of numbers it is a dense layer's, and 0 for none.
+        hidden_size: units of the cell.
+        dropout: share of the cell's outputs that are dropped in training.
+        normalise: take mean and deviation of the training data off numbers, inside the graph: clients send raw units.
+        readout: without it the cell's outputs are the answers.
+    """
+
     hidden_size: Count
+    embedding_size: NotNegative = 0
     dropout: Share = 0.0
+    normalise: bool = False
+    readout: bool = True
 
 
 class TrainingSettings(_Table, frozen=True):
     """How the model is trained.
 
     Attributes:
-        updates: the budget; the learning rate falls to zero over it.
-        batch: rows, each a stretch of the text whose state is carried from update to update.
-        steps: time steps that gradients go back through.
+        updates: the budget.
+        batch: rows of an update: sequences, or stretches of one long series.
+        steps: time steps that gradients go back through, with the state of one long series carried from update to
+            update; 0: whole sequences, those of about one length together.
+        learning_rate: at first; `schedule` says how it falls.
         clip: the largest norm of the gradient.
+        clip_value: the largest entry of the gradient; none unless given.
+        schedule: linear or cosine to zero over the budget, constant, or halved after `halve_after` validations without
+            a gain (plateau).
+        optimizer: adam, or sgd with `momentum`.
+        accumulate: parts that a batch is learnt in, one after the other, to need less memory.
+        omega: weight of the regulariser that keeps the gradient's norm over time; plain tanh and ReLU networks have it.
+        forcing: of a cell that reads its own output, the probability that it reads the truth instead; it falls to
+            `forcing_end` over the budget.
+        precision: of the arithmetic; weights stay FP32.
         validate_every: updates between validations, each of which writes a checkpoint.
         patience: validations without a gain after which training stops early.
     """
 
     updates: Count
     batch: Count
-    steps: Count
     learning_rate: Positive
     clip: Positive
+    steps: NotNegative = 0
+    clip_value: Positive | None = None
+    schedule: Decay = "linear"
+    halve_after: Count = 4
+    optimizer: Literal["adam", "sgd"] = "adam"
+    momentum: Share = 0.0
+    accumulate: Count = 1
+    omega: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    forcing: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    forcing_end: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     validate_every: Count = 100
     patience: Count = 10
     seed: int = 0
+
+
+class FigureSettings(_Table, frozen=True):
+    """What the recipe is held to, in its task's metric, on the test part.
+
+    Attributes:
+        must: what it is to reach.
+        reached: what it did reach when it was last trained in full.
+        published: the published figure.
+        citation: where it stands, and how it differs.
+    """
+
+    must: float | None = None
+    reached: float | None = None
+    published: float | None = None
+    citation: str = ""
 
 
 class ExportSettings(_Table, frozen=True):
@@ -72,16 +120,20 @@ class Recipe(_Table, frozen=True):
 
     Attributes:
         name: what the model is published under; `int8_name` is what its int8 variant is.
+        task: what is asked of the model.
         cell: the architecture's own options.
+        figure: what is told beside the model's own figure; it changes nothing of the training.
     """
 
     name: str
     architecture: str
-    data: TextData
+    data: TextData | SetData | TableData | WavData
     model: ModelSettings
     training: TrainingSettings
+    task: str = "next_symbol"
     cell: dict[str, Any] = {}
     export: ExportSettings = ExportSettings()
+    figure: FigureSettings = FigureSettings()
 
     def __post_init__(self) -> None:
         """Check what no type says: the names become folders', and the architecture is one of the table."""
@@ -90,22 +142,34 @@ class Recipe(_Table, frozen=True):
             check_name(self.int8_name)
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"architecture '{self.architecture}' is not one of {', '.join(sorted(ARCHITECTURES))}")
+        if self.task not in TASKS:
+            raise ValueError(f"task '{self.task}' is not one of {', '.join(sorted(TASKS))}")
         check_cell(self.architecture, self.cell)
+        if isinstance(self.data, SetData):
+            check_set(self.data)
 
     @property
     def digest(self) -> str:
         """Eight digits that tell these settings from others; what is made of the trained model is none of them."""
-        settings = msgspec.structs.asdict(self)
-        del settings["export"]
-        # Apart, so that a recipe that sets none has the digest that it had before there were any.
-        options = settings.pop("cell")
-        told = msgspec.json.encode(options, order="deterministic") if options else b""
-        return hashlib.sha256(msgspec.json.encode(settings) + told).hexdigest()[:8]
+        settings = msgspec.structs.replace(self, export=ExportSettings(), figure=FigureSettings())
+        return hashlib.sha256(msgspec.json.encode(_told(settings), order="deterministic")).hexdigest()[:8]
 
     @property
     def int8_name(self) -> str:
         """What the int8 variant is published under."""
         return f"{self.name}-int8"
+
+
+def _told(table: msgspec.Struct) -> dict[str, object]:
+    """Give what a table says other than by default: a new key leaves the digests of recipes without it as they are."""
+    told: dict[str, object] = {"kind": table.__struct_config__.tag}
+    for field in msgspec.structs.fields(table):
+        value = getattr(table, field.name)
+        if isinstance(value, msgspec.Struct):
+            told[field.name] = _told(value)
+        elif value not in (field.default, {}, ()):
+            told[field.name] = value
+    return told
 
 
 def recipe_names() -> list[str]:
@@ -130,7 +194,7 @@ def read_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise WrongUse(f"recipe '{name}' cannot be read: {error}") from error
     # The tables that a recipe may leave out are still there to be changed.
-    for table in ("cell", "export"):
+    for table in ("cell", "export", "figure"):
         tables.setdefault(table, {})
     for override in overrides:
         _override(tables, override)
@@ -161,14 +225,14 @@ def _value(text: str) -> object:
         return text
 
 
-def _as_sentence(error: msgspec.ValidationError, tables: dict[str, object]) -> str:
+def _as_sentence(error: msgspec.ValidationError, tables: dict[str, Any]) -> str:
     """Name the key first, then what was expected and what came: `training.batch: Expected `int` >= 1, got 0`."""
     text = str(error)
     place = _PLACE.search(text)
     key = place[1] if place else ""
     text = text[: place.start()] if place else text
     if unknown := _UNKNOWN.search(text):
-        text = f"there is no key '{unknown[1]}'; there is {', '.join(_keys(key))}"
+        text = f"there is no key '{unknown[1]}'; there is {', '.join(_keys(key, tables))}"
     value: object = tables
     for part in filter(None, key.split(".")):
         value = value.get(part, {}) if isinstance(value, dict) else value
@@ -176,7 +240,10 @@ def _as_sentence(error: msgspec.ValidationError, tables: dict[str, object]) -> s
     return f"{key}: {text}{came}" if key else f"{text}{came}"
 
 
-def _keys(table: str) -> tuple[str, ...]:
-    kind: type[_Table] = get_type_hints(Recipe)[table] if table else Recipe
+def _keys(table: str, tables: dict[str, Any]) -> tuple[str, ...]:
+    """The keys of a table; of one that has kinds, those of the kind that it says."""
+    kind: Any = get_type_hints(Recipe)[table] if table else Recipe
+    if kinds := get_args(kind):
+        kind = next(one for one in kinds if one.__struct_config__.tag == tables[table]["kind"])
     tag = kind.__struct_config__.tag_field
     return (*([tag] if tag else []), *kind.__struct_fields__)

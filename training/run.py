@@ -11,6 +11,7 @@ from training.errors import RunInvalid
 from training.recipe import Recipe
 
 RECIPE, WEIGHTS, VOCABULARY, GRAPH, STEP = "recipe.json", "model.pt", "vocabulary.txt", "model.onnx", "step.onnx"
+LABELS = "labels.txt"
 DATA, RESULT, VERIFIED, PUBLISHED = "data.json", "result.json", "verified.json", "published.json"
 INT8_GRAPH, INT8_GOLDEN, QUANTIZED = "int8.onnx", "int8.npz", "quantized.json"
 

@@ -1,4 +1,4 @@
-"""The training loop: truncated back-propagation through time with the state carried from stretch to stretch."""
+"""The training loop: batch after batch, validated and saved now and then, stopped and gone on with at any time."""
 
 import json
 import logging
@@ -6,7 +6,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -15,53 +15,66 @@ from typing import final
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
+from training.batches import Batch, Bucketed, Processes, Source, Stretches
 from training.cell import State
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.clipping import clip
+from training.data.data import Sequences
 from training.errors import Diverged, Interrupted, WrongUse
+from training.evaluate import evaluate, in_rows
+from training.events import Events
+from training.learning import way_to_learn
 from training.model import SequenceModel
 from training.processes import on_this_machine
 from training.progress import Reporter, reporter
 from training.recipe import TrainingSettings
+from training.schedule import learning_rate
+from training.tasks.base import Task, is_stepwise
 
 LOG = "log.jsonl"
-BITS = 1 / math.log(2)
 VALIDATION_ROWS = 8
-
-# From symbols [rows, time] and a state to logits [rows, time, symbols] and the next state.
-Predictor = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 @final
 class Trainer:
-    """Trains a model of symbols on one long text, in one process or in several (`torchrun`, `fabric run`).
+    """Trains a model on sequences, in one process or in several (`torchrun`, `fabric run`).
 
     Args:
         settings: of the recipe.
         folder: where the checkpoint and the log are written.
         model: with fresh parameters; a checkpoint in the folder replaces them.
-        train: symbols, INT64 `[time]`.
-        validation: symbols, INT64 `[time]`.
+        task: what is asked of the model.
+        train: sequences, or one long series.
+        validation: the same.
     """
 
     def __init__(
-        self, settings: TrainingSettings, folder: Path, *, model: SequenceModel, train: Tensor, validation: Tensor
+        self,
+        settings: TrainingSettings,
+        folder: Path,
+        *,
+        model: SequenceModel,
+        task: Task,
+        train: Sequences,
+        validation: Sequences,
     ) -> None:
         self._settings = settings
         self._folder = folder
         # Fabric announces every process; a person is told of the job alone.
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        self._fabric = Fabric(accelerator="auto", devices=on_this_machine())
+        self._fabric = Fabric(accelerator="auto", devices=on_this_machine(), precision=settings.precision)
         self._fabric.launch()
         self._model = model
-        optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+        self._task = task
+        optimizer = _optimizer(settings, model)
         self._parallel, self._optimizer = self._fabric.setup(model, optimizer)
+        self._learn = way_to_learn(settings, model, task, processes=self._fabric.world_size)
         # After the setup, so that what the optimizer remembers is where the parameters now are.
         self._progress = load_checkpoint(folder, model, optimizer)
-        self._rows = self._share(train)
-        self._validation = self._fabric.to_device(validation)
+        self._source = self._open(train)
+        self._validation = in_rows(validation, VALIDATION_ROWS)
         self._state = self._carried()
 
     @property
@@ -77,11 +90,12 @@ class Trainer:
             Diverged: the loss is no number any more; the checkpoint before it stays.
         """
         progress, budget = self._progress, self._settings.updates
-        with _signals() as stop, reporter(budget, progress.update, shown=self.is_first) as shown:
+        shown = reporter(budget, progress.update, unit=self._task.unit, shown=self.is_first)
+        with _signals() as stop, shown as report, Events(self._folder, shown=self.is_first) as events:
             while progress.update < budget and progress.since_best < self._settings.patience:
-                self._update(shown)
+                self._update(report)
                 if progress.update % self._settings.validate_every == 0 or progress.update == budget:
-                    self._validate(shown)
+                    self._validate(report, events)
                 if self._is_to_stop(stop):
                     self._save()
                     raise Interrupted
@@ -89,43 +103,54 @@ class Trainer:
         return progress
 
     def _update(self, shown: Reporter) -> None:
-        """Learn from the next stretch; the state is reset where the text begins again."""
-        began, progress, steps = time.monotonic(), self._progress, self._settings.steps
-        stretch = progress.update % self._stretches
-        if stretch == 0:
-            self._state = self._model.cell.init_state(len(self._rows))
-        x = self._rows[:, stretch * steps : stretch * steps + steps + 1]
+        """Learn from the next batch."""
+        began, progress, settings = time.monotonic(), self._progress, self._settings
         for group in self._optimizer.param_groups:
-            group["lr"] = self._settings.learning_rate * (1 - progress.update / self._settings.updates)
-        logits, state = self._parallel(x[:, :-1], self._state)
-        loss = functional.cross_entropy(logits.flatten(0, 1), x[:, 1:].flatten())
-        bits = self._checked("the loss", loss.item() * BITS)
+            group["lr"] = learning_rate(settings, progress)
         self._optimizer.zero_grad()
-        self._fabric.backward(loss)
-        norm = self._fabric.clip_gradients(
-            self._parallel, self._optimizer, max_norm=self._settings.clip, error_if_nonfinite=False
-        )
-        assert norm is not None
-        self._checked("the gradient's norm", norm.item())
+        loss = self._backward(self._source.batch(progress.update))
+        clipped = clip(self._model.parameters(), norm=settings.clip, value=settings.clip_value)
+        self._checked("the gradient's norm", clipped.norm)
         self._optimizer.step()
-        self._state = {name: tensor.detach() for name, tensor in state.items()}
         progress.update += 1
-        progress.losses.append(bits)
+        progress.losses.append(loss)
+        progress.clipped += clipped.clipped
         progress.seconds += time.monotonic() - began
-        shown.updated(progress.update, bits)
+        shown.updated(progress.update, loss)
 
-    def _validate(self, shown: Reporter) -> None:
+    def _backward(self, batch: Batch) -> float:
+        """Add up the gradient of a batch, part by part; gives its mean loss, and carries the state on."""
+        if batch.begins:
+            self._state = self._model.cell.init_state(len(batch.x))
+        states, losses = [], []
+        on_device = batch._replace(
+            x=self._fabric.to_device(batch.x),
+            targets=self._fabric.to_device(batch.targets),
+            lengths=self._fabric.to_device(batch.lengths),
+        )
+        for part, share, state in _parts(on_device, self._state, self._settings.accumulate):
+            learned = self._learn(self._parallel, part, state, self._progress.update / self._settings.updates)
+            losses.append(share * self._checked("the loss", learned.loss.item()))
+            self._fabric.backward(learned.objective * share)
+            states.append({name: tensor.detach() for name, tensor in learned.state.items()})
+        self._state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
+        return sum(losses)
+
+    def _validate(self, shown: Reporter, events: Events) -> None:
         progress = self._progress
-        train = sum(progress.losses) / len(progress.losses)
-        validation = bits_per_symbol(self._model, self._validation, rows=VALIDATION_ROWS)
-        self._checked("the validation loss", validation)
-        progress.losses = []
+        train, clips = sum(progress.losses) / len(progress.losses), progress.clipped / len(progress.losses)
+        found = evaluate(self._model, self._task, self._validation)
+        validation = self._checked("the validation loss", found.loss)
+        progress.losses, progress.clipped = [], 0
         progress.history.append((progress.update, train, validation))
+        progress.clips.append(clips)
         progress.since_best += 1
         if validation < progress.best:
             progress.best, progress.since_best = validation, 0
             progress.best_model = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
         shown.validated(progress.update, train, validation)
+        rate = learning_rate(self._settings, progress)
+        events.validated(progress.update, train=train, validation=validation, clipped=clips, rate=rate)
         self._save()
 
     def _checked(self, what: str, value: float) -> float:
@@ -157,53 +182,39 @@ class Trainer:
             save_checkpoint(self._folder, self._progress, self._model, self._optimizer)
             _write_log(self._folder / LOG, self._progress)
 
-    def _share(self, train: Tensor) -> Tensor:
-        """This process's rows, `[rows, time]`: the text cut into as many stretches as the batch has rows."""
-        batch, processes = self._settings.batch, self._fabric.world_size
-        if batch % processes:
-            raise WrongUse(f"training.batch is {batch}, which {processes} processes cannot share; choose a multiple")
-        length = len(train) // batch
-        self._stretches = (length - 1) // self._settings.steps
-        rows = train[: batch * length].view(batch, length).chunk(processes)[self._fabric.global_rank]
-        return self._fabric.to_device(rows)
+    def _open(self, train: Sequences) -> Source:
+        settings, processes = self._settings, Processes(self._fabric.global_rank, self._fabric.world_size)
+        if not settings.steps:
+            return Bucketed(train, batch=settings.batch, seed=settings.seed, processes=processes)
+        if len(train) > 1:
+            raise WrongUse(
+                f"training.steps cuts one long series, and this data has {len(train)} sequences: set training.steps=0"
+            )
+        return Stretches(train[0], batch=settings.batch, steps=settings.steps, processes=processes)
 
     def _carried(self) -> State:
-        """This process's share of the state in the checkpoint; the initial state without one."""
+        """This process's share of the state in the checkpoint; the first batch begins without one."""
         if self._progress.state is None:
-            return self._model.cell.init_state(len(self._rows))
+            return {}
         processes, rank = self._fabric.world_size, self._fabric.global_rank
         shares = {name: tensor.chunk(processes)[rank] for name, tensor in self._progress.state.items()}
         return {name: self._fabric.to_device(share) for name, share in shares.items()}
 
 
-@torch.no_grad()
-def bits_per_symbol(model: SequenceModel, symbols: Tensor, *, rows: int = 1, stretch: int = 1000) -> float:
-    """Score a text: mean bits per symbol, each predicted from all before it in its row.
-
-    Args:
-        model: the model; dropout is off while it is scored.
-        symbols: INT64 `[time]`.
-        rows: into how many rows the text is cut, each beginning at the initial state; more is faster.
-        stretch: steps at a time.
-    """
-    training = model.training
-    model.eval()
-    length = len(symbols) // rows
-    text = symbols[: rows * length].view(rows, length).to(model.readout.weight.device)
-    bits = score(model, model.cell.init_state(rows), text, stretch=stretch)
-    model.train(training)
-    return bits
+def _optimizer(settings: TrainingSettings, model: nn.Module) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+    return torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
 
 
-def score(predict: Predictor, state: State, text: Tensor, *, stretch: int = 1000) -> float:
-    """Give mean bits per symbol of rows of a text, INT64 `[rows, time]`, `stretch` steps at a time."""
-    rows, length = text.shape
-    total = 0.0
-    for start in range(0, length - 1, stretch):
-        x = text[:, start : start + stretch + 1]
-        logits, state = predict(x[:, :-1], state)
-        total += functional.cross_entropy(logits.flatten(0, 1), x[:, 1:].flatten(), reduction="sum").item()
-    return total * BITS / (rows * (length - 1))
+def _parts(batch: Batch, state: State, count: int) -> Iterator[tuple[Batch, float, State]]:
+    """Cut a batch into about equal parts of rows, each with its share of the batch's loss and its rows' state."""
+    stepwise = is_stepwise(batch)
+    of_all = batch.share[0 if stepwise else 1]
+    for rows in torch.arange(len(batch.x)).chunk(count):
+        part = Batch(batch.x[rows], batch.targets[rows], batch.lengths[rows], batch.begins)
+        share = (part.lengths.sum() / batch.lengths.sum()).item() if stepwise else len(rows) / len(batch.x)
+        yield part, of_all * share, {name: tensor[rows] for name, tensor in state.items()}
 
 
 @contextmanager
@@ -225,5 +236,6 @@ def _signals() -> Iterator[Event]:
 def _write_log(path: Path, progress: Progress) -> None:
     """Write a JSON line a validation, whole each time, so that a resumed run leaves no line twice."""
     names = ("update", "train", "validation")
-    lines = [json.dumps(dict(zip(names, row, strict=True))) for row in progress.history]
+    rows = zip(progress.history, progress.clips, strict=True)
+    lines = [json.dumps(dict(zip(names, row, strict=True)) | {"clipped": clipped}) for row, clipped in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.manifest import Manifest
 from models.runner import Array, Arrays, Runner
@@ -25,9 +25,9 @@ MOST_COUNTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A ragged batch: symbols `[batch, time]`, lengths `[batch]`, states `[batch, …]` by the graph's names."""
+    """A ragged batch: inputs `[batch, time, …]`, lengths `[batch]`, states `[batch, …]` by the graph's names."""
 
-    x: NDArray[np.int64]
+    x: Array
     lengths: NDArray[np.int64]
     states: Arrays
 
@@ -135,7 +135,16 @@ def _trial(model: SequenceModel, random: np.random.Generator) -> Trial:
     }
     lengths = random.integers(1, time + 1, rows)
     lengths[random.integers(rows)] = time
-    return Trial(random.integers(0, model.symbols, (rows, time)), lengths, states)
+    return Trial(_random_inputs(model, (rows, time), random), lengths, states)
+
+
+def _random_inputs(model: SequenceModel, shape: tuple[int, int], random: np.random.Generator) -> Array:
+    """Draw symbols, or numbers as the training data has them."""
+    if isinstance(model.embedding, nn.Embedding):
+        return random.integers(0, model.symbols, shape)
+    numbers = random.normal(size=(*shape, model.features)).astype(np.float32)
+    units = model.embedding.units
+    return numbers if units is None else units.enter(torch.from_numpy(numbers)).numpy()
 
 
 def _random_state(tensor: Tensor, rows: int, random: np.random.Generator) -> Array:
@@ -169,7 +178,7 @@ def _float32_error(model: SequenceModel, trial: Trial) -> float:
     states = {
         name: state.astype(np.float64) if state.dtype.kind == "f" else state for name, state in trial.states.items()
     }
-    exact = Trial(trial.x, trial.lengths, states)
+    exact = Trial(trial.x.astype(np.float64) if trial.x.dtype.kind == "f" else trial.x, trial.lengths, states)
     return _difference(answers(model, trial), answers(double, exact))
 
 
@@ -197,7 +206,7 @@ def _regroupings(runner: Runner, trial: Trial, whole: Arrays, random: np.random.
 
 def _in_chunks(runner: Runner, trial: Trial, random: np.random.Generator) -> Arrays:
     """Run a batch in chunks of random sizes; a row that has ended is left out of the chunks after it."""
-    rows, time = trial.x.shape
+    rows, time = trial.x.shape[:2]
     states = {name: array.copy() for name, array in trial.states.items()}
     chunks, start = [], 0
     while start < time:

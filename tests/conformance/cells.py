@@ -15,7 +15,7 @@ from training.architectures import ARCHITECTURES, build_cell
 from training.cell import Cell, Conditioned, State
 from training.export.graph import export, export_step
 from training.export.trace import Traces
-from training.model import SequenceModel
+from training.model import SequenceModel, symbol_model
 from training.publish import DTYPES
 from training.verify import Trial
 
@@ -81,7 +81,7 @@ def some_inputs(rows: int = ROWS, time: int = TIME) -> Tensor:
 
 
 def model_of(kind: Kind) -> SequenceModel:
-    return SequenceModel(symbols=SYMBOLS, embedding_size=INPUT, cell=kind(INPUT, HIDDEN), dropout=0.5).eval()
+    return symbol_model(symbols=SYMBOLS, embedding_size=INPUT, cell=kind(INPUT, HIDDEN), dropout=0.5).eval()
 
 
 def manifest_of(model: SequenceModel) -> Manifest:

@@ -223,7 +223,8 @@ def check_the_graph_answers_as_torch(kind: Kind) -> None:
         outputs, next_states = runner.run({"x": trial.x}, trial.lengths, trial.states)
         found = outputs | {f"next_{name}": array for name, array in next_states.items()}
         for name, expected in answers(model, trial).items():
-            np.testing.assert_allclose(found[name], expected, rtol=0, atol=SINGLE)
+            # Numbers above 1 have fewer digits after the point.
+            np.testing.assert_allclose(found[name], expected, rtol=SINGLE / 10, atol=SINGLE)
 
 
 def check_any_batch_and_any_chunks_give_the_same_bits(kind: Kind) -> None:

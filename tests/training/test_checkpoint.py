@@ -20,7 +20,9 @@ def test_everything_comes_back(tmp_path, seed):
     model, optimizer = parts()
     model(torch.randn(4, 3)).sum().backward()
     optimizer.step()
-    progress = Progress(7, {"h": torch.randn(2, 3)}, 1.5, model.state_dict(), 2, [3.0], [(5, 2.0, 1.5)], 9.0)
+    progress = Progress(
+        7, {"h": torch.randn(2, 3)}, 1.5, model.state_dict(), 2, [3.0], 1, [(5, 2.0, 1.5)], [0.4], seconds=9.0
+    )
     save_checkpoint(tmp_path, progress, model, optimizer)
     drawn = torch.rand(3)
     other, its_optimizer = parts()
@@ -28,6 +30,7 @@ def test_everything_comes_back(tmp_path, seed):
     assert torch.equal(torch.rand(3), drawn)
     assert (loaded.update, loaded.best, loaded.since_best, loaded.seconds) == (7, 1.5, 2, 9.0)
     assert (loaded.losses, loaded.history) == ([3.0], [(5, 2.0, 1.5)])
+    assert (loaded.clipped, loaded.clips) == (1, [0.4])
     assert torch.equal(loaded.state["h"], progress.state["h"])
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in other.state_dict().items())
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in loaded.best_model.items())

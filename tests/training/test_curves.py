@@ -7,7 +7,7 @@ HISTORY = [(100, 4.0, 3.9), (200, 3.0, 3.1)]
 
 
 def draw(path, history=HISTORY, references=None):
-    draw_curve(path, history, references or {}, title="small")
+    draw_curve(path, history, references or {}, unit="bits/char", title="small")
     return imread(path)
 
 

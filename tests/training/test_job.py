@@ -15,7 +15,7 @@ from training.trainer import LOG
 def test_a_job_leaves_every_result_in_its_folder(finished):
     names = {path.name for path in finished.run.folder.iterdir()}
     expected = "checkpoint.pt data.json golden.npz learning_curve.png log.jsonl model.onnx model.pt published.json "
-    assert names == {*expected.split(), "recipe.json", "result.json", "verified.json", "vocabulary.txt"}
+    assert names == {*expected.split(), "events", "recipe.json", "result.json", "verified.json", "vocabulary.txt"}
 
 
 def test_the_result_stands_beside_its_baselines(finished):
@@ -24,8 +24,8 @@ def test_the_result_stands_beside_its_baselines(finished):
     assert 0 < result["held_out"] < result["baselines"]["unigram"]
     said = "".join(finished.said)
     for name, value in result["baselines"].items():
-        assert f"{name} {value:.2f}" in said
-    assert f"held-out {result['held_out']:.3f} bits per character" in said
+        assert f"{name} {value:.4g}" in said
+    assert f"held-out {result['held_out']:.4g} bits per character" in said
 
 
 def test_a_job_says_where_the_run_and_the_model_are_and_how_long_it_took(finished):
@@ -118,7 +118,7 @@ def test_the_last_lines_of_a_variant_say_sizes_figures_error_and_invariance(tmp_
     assert run.said[-3] == f"quantize: small-int8 1, {run.repository.root / 'small-int8' / '1'}\n"
     assert run.said[-2] == (
         "quantize: 0.01 MB (float32 0.01), "
-        f"held-out {measured['value']:.3f} bits per character (float32 {before:.3f}), "
+        f"held-out {measured['value']:.4g} bits per character (float32 {before:.4g}), "
         f"within {measured['parity_error']:.2g} of torch, not batch-invariant\n"
     )
 

@@ -1,11 +1,11 @@
 import torch
 
 from training.architectures.lstm import LSTM
-from training.model import SequenceModel
+from training.model import SequenceModel, symbol_model
 
 
 def model(dropout: float = 0.0) -> SequenceModel:
-    return SequenceModel(symbols=7, embedding_size=3, cell=LSTM(3, 4), dropout=dropout)
+    return symbol_model(symbols=7, embedding_size=3, cell=LSTM(3, 4), dropout=dropout)
 
 
 def test_logits_are_the_readout_of_the_cells_outputs(seed):

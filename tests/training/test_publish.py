@@ -1,6 +1,7 @@
 import json
 from importlib.metadata import version
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -9,9 +10,9 @@ from models.manifest import Decode, Graphs
 from models.repository import Repository
 from tests.training.conftest import Finished, finish
 from tests.training.export.test_scan import nudged
+from training.building import Shape, build_model
 from training.data.text import load_text
 from training.errors import RunInvalid
-from training.job import build_model
 from training.publish import publish
 from training.run import GRAPH, RESULT, STEP, VERIFIED
 
@@ -117,7 +118,7 @@ def test_a_published_model_scores_the_held_out_text_as_training_measured(finishe
 
 
 def test_an_unverified_run_is_not_published(finished, tmp_path):
-    model = build_model(finished.run.recipe, finished.run.read(RESULT, "train")["symbols"])
+    model = build_model(finished.run.recipe, msgspec.convert(finished.run.read(RESULT, "train")["shape"], Shape))
     bare = type(finished.run)(tmp_path)
     bare.write(RESULT, {})
     with pytest.raises(RunInvalid, match="has not come through 'verify'"):

@@ -4,24 +4,30 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from tests.training.conftest import small_recipe
+from training.building import build_model, shape_of, take_units
 from training.checkpoint import FILE, Progress, read_checkpoint
-from training.data.text import load_text
+from training.data.opening import open_data
 from training.errors import Diverged, Interrupted, WrongUse
-from training.job import build_model
+from training.evaluate import evaluate, in_rows
 from training.model import SequenceModel
 from training.recipe import Recipe
-from training.trainer import BITS, LOG, VALIDATION_ROWS, Trainer, bits_per_symbol
+from training.tasks import open_task
+from training.tasks.next_symbol import NextSymbol
+from training.trainer import LOG, VALIDATION_ROWS, Trainer
 
 
 def trainer(recipe: Recipe, folder: Path, *, stop_in: int | None = None) -> tuple[Trainer, SequenceModel]:
     """Build a trainer as a job does; with `stop_in`, one that is sent SIGINT in that update of this process."""
     folder.mkdir(exist_ok=True)
-    text = load_text(recipe.data, shortest=1)
+    data = open_data(recipe.data, shortest=1)
     torch.manual_seed(recipe.training.seed)
-    model = build_model(recipe, len(text.symbols))
+    model = build_model(recipe, shape_of(data))
+    take_units(model, data)
+    task = open_task(recipe.task, model, data)
     if stop_in is not None:
         seen = []
 
@@ -31,8 +37,8 @@ def trainer(recipe: Recipe, folder: Path, *, stop_in: int | None = None) -> tupl
                 signal.raise_signal(signal.SIGINT)
 
         model.register_forward_pre_hook(interrupt)
-    train, validation = text.encode(text.train), text.encode(text.validation)
-    return Trainer(recipe.training, folder, model=model, train=train, validation=validation), model
+    train, validation = data.parts.train, data.parts.validation
+    return Trainer(recipe.training, folder, model=model, task=task, train=train, validation=validation), model
 
 
 def fit(recipe: Recipe, folder: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
@@ -100,8 +106,8 @@ def test_training_stops_early_and_the_model_is_the_best_one(tmp_path, seed):
     assert progress.update < 3000
     figures = [row[2] for row in progress.history]
     assert figures.index(min(figures)) == len(figures) - 1 - 3
-    text = load_text(recipe.data, shortest=1)
-    assert bits_per_symbol(model, text.encode(text.validation), rows=VALIDATION_ROWS) == min(figures)
+    validation = in_rows(open_data(recipe.data, shortest=1).parts.validation, VALIDATION_ROWS)
+    assert evaluate(model, NextSymbol(), validation).loss == min(figures)
 
 
 def test_the_log_has_a_json_line_for_each_validation(text_file, tmp_path):
@@ -171,29 +177,7 @@ def test_the_state_is_carried_and_begins_anew_where_the_text_does(text_file, tmp
         assert torch.equal(before, expected), update
 
 
-def test_bits_are_those_of_each_symbol_given_all_before_it(seed):
-    torch.manual_seed(seed)
-    model = build_model(small_recipe(Path("unread.txt")), 5)
-    symbols = torch.randint(5, (40,))
-    total = 0.0
-    with torch.no_grad():
-        for at in range(1, 40):
-            logits, _ = model.eval()(symbols[None, :at], model.cell.init_state(1))
-            total -= logits[0, -1].log_softmax(0)[symbols[at]].item()
-    for stretch in (1, 7, 1000):
-        assert bits_per_symbol(model, symbols, stretch=stretch) == pytest.approx(total * BITS / 39, abs=1e-5)
-
-
-def test_scoring_has_no_dropout_and_leaves_the_model_as_it_was(seed):
-    torch.manual_seed(seed)
-    model = build_model(small_recipe(Path("unread.txt"), model__dropout=0.9), 5).train()
-    symbols = torch.randint(5, (40,))
-    assert bits_per_symbol(model, symbols) == bits_per_symbol(model, symbols)
-    assert model.training
-
-
 def test_a_batch_that_processes_cannot_share_is_refused(text_file, tmp_path, monkeypatch):
-    running, _ = trainer(small_recipe(text_file), tmp_path)
-    monkeypatch.setattr(type(running._fabric), "world_size", 4)
+    monkeypatch.setattr(Fabric, "world_size", 4)
     with pytest.raises(WrongUse, match=r"training.batch is 6, which 4 processes cannot share"):
-        running._share(torch.zeros(100, dtype=torch.int64))
+        trainer(small_recipe(text_file), tmp_path)

@@ -12,7 +12,7 @@ from training.architectures.lstm import LSTM
 from training.errors import VerificationFailed
 from training.export.graph import export
 from training.export.int8 import quantize
-from training.model import SequenceModel
+from training.model import SequenceModel, symbol_model
 from training.verify import TOLERANCE, answers, measure_quantized, verify
 
 
@@ -119,7 +119,7 @@ def test_the_last_bit_that_depends_on_the_batch_is_not_called_invariant(seed, mo
 
 def quantized_parts(seed: int) -> tuple[SequenceModel, Manifest, bytes]:
     torch.manual_seed(seed)
-    model = SequenceModel(symbols=20, embedding_size=16, cell=LSTM(16, 32), dropout=0.0)
+    model = symbol_model(symbols=20, embedding_size=16, cell=LSTM(16, 32), dropout=0.0)
     return model, manifest_of(model), quantize(export(model))
 
 

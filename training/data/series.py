@@ -1,13 +1,14 @@
 """What a model is trained on: sequences of numbers or of symbols, with targets, in three parts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Part = TypeVar("Part")
+Part_co = TypeVar("Part_co", covariant=True)
+Other = TypeVar("Other")
 Item = TypeVar("Item")
 
 PARTS = ("train", "validation", "test")
@@ -17,13 +18,17 @@ Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts(Generic[Part]):
+class Parts(Generic[Part_co]):
     """The three parts of a set; `rule` says how they were made."""
 
-    train: Part
-    validation: Part
-    test: Part
+    train: Part_co
+    validation: Part_co
+    test: Part_co
     rule: str
+
+    def each(self, make: Callable[[Part_co], Other]) -> "Parts[Other]":
+        """Make something of each part."""
+        return Parts(make(self.train), make(self.validation), make(self.test), self.rule)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,20 +36,20 @@ class Series:
     """One sequence.
 
     Attributes:
-        inputs: FP32 `[time, features]`.
+        inputs: FP32 `[time, features]`, or symbols INT64 `[time]`.
         targets: for each step `[time, features]` (FP32) or `[time]` (INT64, classes); one for the whole sequence has no
             axis of time.
     """
 
-    inputs: Floats
+    inputs: Floats | Indices
     targets: Floats | Indices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Sequences of one length: inputs FP32 `[batch, time, features]`, targets as a Series has them, after `[batch]`."""
+    """Sequences of one length: inputs `[batch, time, …]`, targets as a Series has them, after `[batch]`."""
 
-    inputs: Floats
+    inputs: Floats | Indices
     targets: Floats | Indices
 
     def __len__(self) -> int:

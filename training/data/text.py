@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from training.data.settings import TextData
 from training.errors import DataInvalid
-from training.recipe import TextData
 
 LARGEST = 2_000_000
 # Below this the parts that validate and are held out have too few characters to measure anything.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.export.builder import Builder
 from training.export.recurrence import has_native, one_step, over_time
@@ -15,7 +15,7 @@ from training.model import SequenceModel
 
 
 def export(model: SequenceModel, traces: Traces | None = None) -> bytes:
-    """Write `x [batch, time], lengths [batch], state.* -> y [batch, time, symbols], next_state.*`; `y` are logits.
+    """Write `x [batch, time, …], lengths [batch], state.* -> y [batch, time, outputs], next_state.*`.
 
     Args:
         model: the model; it is exported as it answers, not as it trains.
@@ -24,14 +24,14 @@ def export(model: SequenceModel, traces: Traces | None = None) -> bytes:
     traces = traces or Traces()
     build = Builder()
     _write_valid(build)
-    logits = _readout(build, model, over_time(build, model.cell, _embedded(build, model), "", traces))
+    answers = _answers(build, model, over_time(build, model.cell, _embedded(build, model), "", traces))
     # Masked after the readout, whose bias would show in the padding.
-    build.node("Where", VALID, logits, build.constant("zero", np.zeros(1, np.float32)), output="y")
+    build.node("Where", VALID, answers, build.constant("zero", np.zeros(1, np.float32)), output="y")
     return build.finish(*_interface(model))
 
 
 def export_step(model: SequenceModel, traces: Traces | None = None) -> bytes | None:
-    """Write one step without lengths, `x [batch], state.* -> y [batch, symbols], next_state.*`.
+    """Write one step without lengths, `x [batch, …], state.* -> y [batch, outputs], next_state.*`.
 
     None for a model whose main graph has native nodes, which differ from a bare step in their last bits.
     """
@@ -39,17 +39,32 @@ def export_step(model: SequenceModel, traces: Traces | None = None) -> bytes | N
         return None
     build = Builder()
     y = one_step(build, model.cell, _embedded(build, model), "", traces or Traces())
-    build.node("Identity", _readout(build, model, y), output="y")
+    build.node("Identity", _answers(build, model, y), output="y")
     return build.finish(*_interface(model, step=True))
 
 
 def _embedded(build: Builder, model: SequenceModel) -> str:
-    return build.node("Gather", build.constant("embedding", _array(model.embedding.weight)), "x")
+    embedding = model.embedding
+    if isinstance(embedding, nn.Embedding):
+        return build.node("Gather", build.constant("embedding", _array(embedding.weight)), "x")
+    x = "x"
+    if embedding.units is not None:
+        less = build.node("Sub", x, build.constant("inputs.mean", _array(embedding.units.mean)))
+        x = build.node("Div", less, build.constant("inputs.deviation", _array(embedding.units.deviation)))
+    return x if embedding.dense is None else _linear(build, "dense", embedding.dense, x)
 
 
-def _readout(build: Builder, model: SequenceModel, ys: str) -> str:
-    read = build.node("MatMul", ys, build.constant("readout.weight", _array(model.readout.weight).T))
-    return build.node("Add", read, build.constant("readout.bias", _array(model.readout.bias)))
+def _answers(build: Builder, model: SequenceModel, ys: str) -> str:
+    read = ys if model.readout is None else _linear(build, "readout", model.readout, ys)
+    if model.units is None:
+        return read
+    scaled = build.node("Mul", read, build.constant("outputs.deviation", _array(model.units.deviation)))
+    return build.node("Add", scaled, build.constant("outputs.mean", _array(model.units.mean)))
+
+
+def _linear(build: Builder, name: str, layer: nn.Linear, x: str) -> str:
+    product = build.node("MatMul", x, build.constant(f"{name}.weight", _array(layer.weight).T))
+    return build.node("Add", product, build.constant(f"{name}.bias", _array(layer.bias)))
 
 
 def _write_valid(build: Builder) -> None:
@@ -66,9 +81,10 @@ def _interface(
     model: SequenceModel, *, step: bool = False
 ) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
     axes = ["batch"] if step else ["batch", "time"]
-    into = [_tensor("x", TensorProto.INT64, axes)]
+    kind = TensorProto.INT64 if model.symbols else TensorProto.FLOAT
+    into = [_tensor("x", kind, axes if model.symbols else [*axes, model.features])]
     into += [] if step else [_tensor("lengths", TensorProto.INT64, ["batch"])]
-    out = [_tensor("y", TensorProto.FLOAT, [*axes, model.symbols])]
+    out = [_tensor("y", TensorProto.FLOAT, [*axes, model.outputs])]
     for name, tensor in model.cell.init_state(1).items():
         kind = TensorProto.FLOAT if tensor.is_floating_point() else TensorProto.INT64
         into.append(_tensor(f"state.{name}", kind, ["batch", *tensor.shape[1:]]))

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import text as module
+from training.data.settings import TextData
 from training.data.text import LARGEST, SHORTEST, UNKNOWN, load_text
 from training.errors import DataInvalid
-from training.recipe import TextData
 
 
 def load(path, content=None, shortest=1):

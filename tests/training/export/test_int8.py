@@ -12,13 +12,13 @@ from training.architectures.lstm import LSTM
 from training.errors import TrainingError
 from training.export.graph import export
 from training.export.int8 import quantize
-from training.model import SequenceModel
+from training.model import symbol_model
 
 
 @pytest.fixture(scope="module")
 def graph() -> bytes:
     torch.manual_seed(0)
-    return export(SequenceModel(symbols=20, embedding_size=16, cell=LSTM(16, 64), dropout=0.0))
+    return export(symbol_model(symbols=20, embedding_size=16, cell=LSTM(16, 64), dropout=0.0))
 
 
 def test_a_graph_becomes_a_quarter_of_its_size(graph):

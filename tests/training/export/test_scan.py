@@ -17,7 +17,7 @@ from training.cell import Cell, State
 from training.export import scan, trace
 from training.export.graph import export, export_step
 from training.export.trace import Traces
-from training.model import SequenceModel
+from training.model import SequenceModel, symbol_model
 from training.verify import answers, verify
 
 N, DELAY, SYMBOLS = 6, 3, 7
@@ -47,7 +47,7 @@ class Unheard(Cell):
 
 def model(seed: int, *, varying: bool = False) -> SequenceModel:
     torch.manual_seed(seed)
-    return SequenceModel(symbols=SYMBOLS, embedding_size=5, cell=Unheard(varying=varying), dropout=0.0).eval()
+    return symbol_model(symbols=SYMBOLS, embedding_size=5, cell=Unheard(varying=varying), dropout=0.0).eval()
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from training.data.settings import TextData
 from training.data.text import Text, load_text
-from training.recipe import TextData
 
 
 def load_tinyshakespeare(folder: Path) -> Text:

@@ -1,0 +1,83 @@
+"""What a recipe is trained on, wherever it comes from: sequences in three parts, and what their numbers mean."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from training.batches import is_per_step
+from training.data.series import Parts, Series
+from training.errors import DataInvalid
+
+Sequences = Sequence[Series]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """Sequences to train, validate and test on.
+
+    Attributes:
+        parts: of a long series the parts have one sequence each.
+        symbols: how many symbols an input may be; 0 where inputs are numbers.
+        classes: how many classes or symbols a target may be; 0 where targets are numbers.
+        licence: of the data.
+        digest: of all that is in it.
+        note: what a person should know of how it was read; empty where there is nothing.
+        vocabulary: the symbols' texts, in the order of their indices.
+        labels: the classes' names, in that order.
+        baselines: what a model must beat, by name, in the task's metric.
+    """
+
+    parts: Parts[Sequences]
+    symbols: int
+    classes: int
+    licence: str
+    digest: str
+    note: str = ""
+    vocabulary: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    baselines: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise DataInvalid for a part that is empty."""
+        for name, part in (("train", self.parts.train), ("validate", self.parts.validation), ("test", self.parts.test)):
+            if not part or not all(len(one.inputs) for one in part):
+                raise DataInvalid(f"the data has nothing to {name} on, or an empty sequence ({self.parts.rule})")
+
+    @property
+    def features(self) -> int:
+        """How many numbers an input is; 0 where it is a symbol."""
+        return 0 if self.symbols else int(self.parts.train[0].inputs.shape[-1])
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model answers with."""
+        return self.classes or int(self.parts.train[0].targets.shape[-1])
+
+    def input_units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Measure mean and deviation of the training inputs, `[features]` each."""
+        return _units([one.inputs for one in self.parts.train])
+
+    def target_units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Measure mean and deviation of the training targets, `[features]` each."""
+        per_step = is_per_step(self.parts.train[0])
+        return _units([one.targets if per_step else one.targets[None] for one in self.parts.train])
+
+
+def _units(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    count = sum(map(len, arrays))
+    mean = sum(array.sum(0, dtype=np.float64) for array in arrays) / count
+    square = sum(np.square(array - mean, dtype=np.float64).sum(0) for array in arrays) / count
+    return mean.astype(np.float32), np.sqrt(square).astype(np.float32)
+
+
+def digest_of_parts(parts: Parts[Sequences]) -> str:
+    """Digest every number of the data, in order."""
+    found = hashlib.sha256()
+    for part in (parts.train, parts.validation, parts.test):
+        for one in part:
+            for array in (one.inputs, one.targets):
+                found.update(repr((array.shape, array.dtype.str)).encode())
+                found.update(np.ascontiguousarray(array).tobytes())
+    return f"sha256:{found.hexdigest()}"

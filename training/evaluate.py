@@ -1,0 +1,80 @@
+"""Scores a model on sequences, however long, a stretch at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from training.batches import Batch, collate, is_per_step
+from training.cell import State
+from training.data.series import Series
+from training.model import SequenceModel
+from training.tasks.base import Task, asked
+
+ROWS, STRETCH = 64, 1000
+
+# From inputs and a state to answers and the next state.
+Predictor = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+class Score(NamedTuple):
+    """The mean loss, and the task's metric."""
+
+    loss: float
+    figure: float
+
+
+@torch.no_grad()
+def evaluate(model: SequenceModel, task: Task, series: Sequence[Series]) -> Score:
+    """Score a model, dropout off, each sequence from the initial state."""
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+
+    def predict(x: Tensor, state: State) -> tuple[Tensor, State]:
+        answers: tuple[Tensor, State] = model(x.to(device), state)
+        return answers
+
+    found = score(predict, model.cell.init_state, task, series)
+    model.train(training)
+    return found
+
+
+def score(predict: Predictor, begin: Callable[[int], State], task: Task, series: Sequence[Series]) -> Score:
+    """Score whatever predicts; `begin` gives the state before the first step of so many rows."""
+    loss = measure = 0.0
+    count = 0
+    for batch in _batches(series):
+        answers, targets = _answers(predict, begin(len(batch.x)), batch)
+        loss += task.losses(answers, targets).sum().item()
+        measure += task.measures(answers, targets).sum().item()
+        count += len(answers)
+    return Score(loss / count, task.figure(measure / count))
+
+
+def _batches(series: Sequence[Series]) -> Iterator[Batch]:
+    """Put sequences of about one length together."""
+    ordered = sorted(series, key=lambda one: len(one.inputs))
+    for first in range(0, len(ordered), ROWS):
+        yield collate(ordered[first : first + ROWS])
+
+
+def _answers(predict: Predictor, state: State, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Give the answers that count and their targets, read in stretches: a row that has ended is read on, unheard."""
+    pieces = []
+    for x in torch.split(batch.x, STRETCH, 1):
+        answers, state = predict(x, state)
+        pieces.append(answers.cpu())
+    return asked(torch.cat(pieces, 1), batch)
+
+
+def in_rows(series: Sequence[Series], rows: int) -> list[Series]:
+    """Cut a single long series into rows, which are scored faster side by side; others stay as they are."""
+    if len(series) != 1 or not is_per_step(series[0]) or len(series[0].inputs) < rows:
+        return list(series)
+    inputs, targets = series[0].inputs, series[0].targets
+    length = len(inputs) // rows
+    return [
+        Series(inputs[first : first + length], targets[first : first + length])
+        for first in range(0, rows * length, length)
+    ]

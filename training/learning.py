@@ -1,0 +1,76 @@
+"""What one batch says of the parameters: the loss of a model's answers, and the state to go on with."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from training.architectures.output_recurrence import OutputRecurrence
+from training.batches import Batch
+from training.cell import State
+from training.errors import WrongUse
+from training.forcing import forced
+from training.model import SequenceModel
+from training.omega import check_omega, omega, unrolled
+from training.recipe import TrainingSettings
+from training.tasks.base import Task, asked, is_stepwise
+
+
+class Learned(NamedTuple):
+    """A batch's mean loss, what is to be made smaller (with what regularises it), and the state after it."""
+
+    loss: Tensor
+    objective: Tensor
+    state: State
+
+
+# Of the parameters, a batch and the state before it; `progress` says how much of the budget is done, 0 to 1.
+Learn = Callable[[nn.Module, Batch, State, float], Learned]
+
+
+def way_to_learn(settings: TrainingSettings, model: SequenceModel, task: Task, *, processes: int) -> Learn:
+    """Choose how a recipe learns; raises WrongUse for a way that its cell, or more than one process, does not have."""
+    is_forced = isinstance(model.cell, OutputRecurrence) and settings.forcing > 0
+    if processes > 1 and (settings.omega or is_forced):
+        raise WrongUse("training.omega and training.forcing are for one process; leave them out or do not use torchrun")
+    if settings.omega:
+        check_omega(model.cell)
+        return lambda parallel, batch, state, _: _keeping_flow(settings, model, task, batch, state)
+    if is_forced:
+        if model.readout is not None:
+            raise WrongUse("an output recurrence that is forced has no readout of its own: set model.readout=false")
+        return lambda parallel, batch, state, progress: _forced(settings, model, task, batch, state, progress)
+    return lambda parallel, batch, state, _: _plain(parallel, task, batch, state)
+
+
+def _plain(parallel: nn.Module, task: Task, batch: Batch, state: State) -> Learned:
+    """No lengths: no step sees what comes after it, and what follows a row's end is not asked for."""
+    answers, state = parallel(batch.x, state)
+    loss = _loss(task, answers, batch)
+    return Learned(loss, loss, state)
+
+
+def _loss(task: Task, answers: Tensor, batch: Batch) -> Tensor:
+    return task.losses(*asked(answers, batch)).mean()
+
+
+def _keeping_flow(settings: TrainingSettings, model: SequenceModel, task: Task, batch: Batch, state: State) -> Learned:
+    cell = check_omega(model.cell)
+    hs, state = unrolled(cell, model.embedding(batch.x), state)
+    loss = _loss(task, model.answer(torch.stack(hs, 1)), batch)
+    return Learned(loss, loss + settings.omega * omega(cell, hs, loss), state)
+
+
+def _forced(
+    settings: TrainingSettings, model: SequenceModel, task: Task, batch: Batch, state: State, progress: float
+) -> Learned:
+    cell = model.cell
+    assert isinstance(cell, OutputRecurrence)
+    if not is_stepwise(batch) or not batch.targets.is_floating_point():
+        raise WrongUse("teacher forcing needs a target of numbers for each step")
+    truth = batch.targets if model.units is None else model.units.leave(batch.targets)
+    share = settings.forcing + (settings.forcing_end - settings.forcing) * progress
+    ys, state = forced(cell, model.embedding(batch.x), truth, state, share)
+    loss = _loss(task, model.answer(ys), batch)
+    return Learned(loss, loss, state)

@@ -1,0 +1,58 @@
+"""The table of tasks: a name in a recipe, what scores it, and what data it needs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from training.batches import is_per_step
+from training.data.data import Data
+from training.errors import WrongUse
+from training.model import SequenceModel
+from training.tasks.base import Task
+from training.tasks.classify import Classify, Recall
+from training.tasks.next_frame import NextFrame
+from training.tasks.next_symbol import NextSymbol
+from training.tasks.regress import Forecast, Regress
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """A line of the table.
+
+    Attributes:
+        build: makes the task for a model and its data.
+        metric: what is told in the end.
+        classes: whether targets are classes or symbols, rather than numbers.
+        stepwise: whether each step has a target; None where either will do.
+    """
+
+    build: Callable[[SequenceModel, Data], Task]
+    metric: str
+    classes: bool
+    stepwise: bool | None
+
+
+def _forecast(model: SequenceModel, data: Data) -> Task:
+    return Forecast(model.units, torch.from_numpy(data.target_units()[1]))
+
+
+TASKS: Mapping[str, TaskKind] = {
+    "classify": TaskKind(lambda _, __: Classify(), Classify.metric, classes=True, stepwise=None),
+    "forecast": TaskKind(_forecast, Forecast.metric, classes=False, stepwise=True),
+    "next_frame": TaskKind(lambda _, __: NextFrame(), NextFrame.metric, classes=False, stepwise=True),
+    "next_symbol": TaskKind(lambda _, __: NextSymbol(), NextSymbol.metric, classes=True, stepwise=True),
+    "recall": TaskKind(lambda _, __: Recall(), Recall.metric, classes=True, stepwise=True),
+    "regress": TaskKind(lambda model, _: Regress(model.units), Regress.metric, classes=False, stepwise=None),
+}
+
+
+def open_task(name: str, model: SequenceModel, data: Data) -> Task:
+    """Give the task of a recipe; raises WrongUse where the data is not what it needs."""
+    kind, series = TASKS[name], data.parts.train[0]
+    if bool(data.classes) != kind.classes:
+        wanted, came = ("classes", "numbers") if kind.classes else ("numbers", "classes")
+        raise WrongUse(f"task '{name}' needs targets that are {wanted}, and this data's are {came}")
+    if kind.stepwise and not is_per_step(series):
+        raise WrongUse(f"task '{name}' needs a target for each step, and this data has one for each sequence")
+    return kind.build(model, data)
