@@ -1,0 +1,84 @@
+"""Every architecture of the table, exported, published, and streamed by the server through tritonclient."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from demo.serving import ROOT, serving
+from models.golden import write_golden
+from models.manifest import Graphs, Manifest
+from models.repository import Repository
+from tests.conformance.cells import CASES, SYMBOLS, Kind, exported, manifest_of, some_trial
+from training.model import SequenceModel
+from training.verify import Trial, answers
+
+pytestmark = pytest.mark.e2e
+
+ROWS, TIME, SECONDS = 4, 11, 120
+
+
+def model_name(case: str) -> str:
+    return case.replace(" ", "-")
+
+
+def publish(repository: Repository, folder: Path, case: str, kind: Kind) -> SequenceModel:
+    done = exported(kind)
+    torch.manual_seed(0)
+    trial = some_trial(done.model, [3, 5, 2])
+    golden = folder / f"{case}.npz"
+    write_golden(golden, {"x": trial.x, "lengths": trial.lengths, **trial.states}, answers(done.model, trial))
+    files = {"model.onnx": folder / f"{case}.onnx", "golden.npz": golden}
+    files["model.onnx"].write_bytes(done.main)
+    if done.step is not None:
+        files["step.onnx"] = folder / f"{case}.step.onnx"
+        files["step.onnx"].write_bytes(done.step)
+    graphs = Graphs("model.onnx", step="step.onnx" if done.step is not None else None)
+    draft, name = manifest_of(done.model), model_name(case)
+
+    def describe(version: int, digests: dict[str, str]) -> Manifest:
+        return msgspec.structs.replace(draft, name=name, version=version, files=digests, graphs=graphs)
+
+    repository.publish(name, files, describe)
+    return done.model
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, SequenceModel], Mapping[str, np.ndarray]]:
+    """Serve every case and let tritonclient ask; gives the models, and what was asked and answered."""
+    folder = tmp_path_factory.mktemp("architectures")
+    repository, random = Repository(folder / "models"), np.random.default_rng(0)
+    models = {case: publish(repository, folder, case, kind) for case, kind in CASES.items()}
+    told: dict[str, np.ndarray] = {}
+    for case in CASES:
+        told[model_name(case)] = random.integers(0, SYMBOLS, (ROWS, TIME))
+        told[f"{model_name(case)}.lengths"] = np.array([TIME, 1, 6, 9])
+    np.savez(folder / "asked.npz", **told)
+    command = [sys.executable, "-m", "tests.e2e.every"]
+    with serving(repository.root) as server:
+        path = str(folder / "asked.npz")
+        done = subprocess.run(
+            [*command, server.listen, path], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    return models, told | dict(np.load(f"{path}.answers.npz"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_architecture_answers_through_the_server_as_in_torch(asked, case):
+    models, told = asked
+    name, model = model_name(case), models[case]
+    state = {f"state.{part}": tensor.detach().numpy() for part, tensor in model.cell.init_state(ROWS).items()}
+    expected = answers(model, Trial(told[name], told[f"{name}.lengths"], state))["y"]
+    np.testing.assert_allclose(told[f"{name}.ragged"], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_chunks_on_a_stream_and_ragged_rows_of_a_request_are_the_same_bits(asked, case):
+    _, told = asked
+    assert np.array_equal(told[f"{model_name(case)}.chunked"], told[f"{model_name(case)}.ragged"])
