@@ -26,8 +26,8 @@ class Score(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(model: SequenceModel, task: Task, series: Sequence[Series]) -> Score:
-    """Score a model, dropout off, each sequence from the initial state."""
+def evaluate(model: SequenceModel, task: Task, series: Sequence[Series], *, unscored: int = 0) -> Score:
+    """Score a model, dropout off, each sequence from the initial state, whose first steps may be read alone."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
 
@@ -35,21 +35,31 @@ def evaluate(model: SequenceModel, task: Task, series: Sequence[Series]) -> Scor
         answers: tuple[Tensor, State] = model(x.to(device), state)
         return answers
 
-    found = score(predict, model.cell.init_state, task, series)
+    found = score(predict, model.cell.init_state, task, series, unscored=unscored)
     model.train(training)
     return found
 
 
-def score(predict: Predictor, begin: Callable[[int], State], task: Task, series: Sequence[Series]) -> Score:
+def score(
+    predict: Predictor, begin: Callable[[int], State], task: Task, series: Sequence[Series], *, unscored: int = 0
+) -> Score:
     """Score whatever predicts; `begin` gives the state before the first step of so many rows."""
     loss = measure = 0.0
     count = 0
     for batch in _batches(series):
-        answers, targets = _answers(predict, begin(len(batch.x)), batch)
+        answers, targets = _answers(predict, begin(len(batch.x)), batch, unscored)
         loss += task.losses(answers, targets).sum().item()
         measure += task.measures(answers, targets).sum().item()
         count += len(answers)
     return Score(loss / count, task.figure(measure / count))
+
+
+@torch.no_grad()
+def chosen(model: SequenceModel, series: Sequence[Series]) -> tuple[Tensor, Tensor]:
+    """Give the answers that count, `[n, outputs]`, and their targets, of sequences sorted by their length."""
+    model.eval()
+    pairs = [_answers(model, model.cell.init_state(len(batch.x)), batch, 0) for batch in _batches(series)]
+    return torch.cat([answers for answers, _ in pairs]), torch.cat([targets for _, targets in pairs])
 
 
 def _batches(series: Sequence[Series]) -> Iterator[Batch]:
@@ -59,13 +69,13 @@ def _batches(series: Sequence[Series]) -> Iterator[Batch]:
         yield collate(ordered[first : first + ROWS])
 
 
-def _answers(predict: Predictor, state: State, batch: Batch) -> tuple[Tensor, Tensor]:
+def _answers(predict: Predictor, state: State, batch: Batch, unscored: int) -> tuple[Tensor, Tensor]:
     """Give the answers that count and their targets, read in stretches: a row that has ended is read on, unheard."""
     pieces = []
     for x in torch.split(batch.x, STRETCH, 1):
         answers, state = predict(x, state)
         pieces.append(answers.cpu())
-    return asked(torch.cat(pieces, 1), batch)
+    return asked(torch.cat(pieces, 1), batch, unscored=unscored)
 
 
 def in_rows(series: Sequence[Series], rows: int) -> list[Series]:

@@ -15,6 +15,7 @@ from models.repository import ModelVersion, Repository, digest_of
 from training import curves
 from training.building import Shape, build_model, shape_of, take_units
 from training.checkpoint import Progress
+from training.closed_form import fit_readout
 from training.data.data import Data
 from training.data.opening import open_data
 from training.errors import RunInvalid
@@ -23,6 +24,8 @@ from training.export.graph import export, export_step
 from training.export.lint import varying_operators
 from training.export.trace import Traces
 from training.model import SequenceModel
+from training.pictures import FILE as LEARNED
+from training.pictures import PICTURES
 from training.processes import is_first
 from training.publish import describe, named_files, publish
 from training.quantize import publish_int8
@@ -116,19 +119,30 @@ class Job:
         model = build_model(recipe, shape_of(data))
         take_units(model, data)
         task = open_task(recipe.task, model, data)
-        folder, parts = self._run.folder, data.parts
-        trainer = Trainer(settings, folder, model=model, task=task, train=parts.train, validation=parts.validation)
-        self._say(
-            f"train: {recipe.architecture} on {_amount(data)}, "
-            f"{sum(p.numel() for p in model.parameters()):,} parameters, {settings.updates} updates\n"
-        )
-        progress = trainer.fit()
-        if trainer.is_first:
+        learnt = sum(p.numel() for p in model.parameters())
+        how = "in closed form" if settings.solver == "ridge" else f"{settings.updates} updates"
+        self._say(f"train: {recipe.architecture} on {_amount(data)}, {learnt:,} parameters, {how}\n")
+        if settings.solver == "ridge":
+            progress = fit_readout(settings, model, task, data)
+        else:
+            progress = self._fit(model, task, data)
+        if is_first():
             self._finish_training(data, model, task, progress)
+
+    def _fit(self, model: SequenceModel, task: Task, data: Data) -> Progress:
+        trainer = Trainer(
+            self._run.recipe.training,
+            self._run.folder,
+            model=model,
+            task=task,
+            train=data.parts.train,
+            validation=data.parts.validation,
+        )
+        return trainer.fit()
 
     def _finish_training(self, data: Data, model: SequenceModel, task: Task, progress: Progress) -> None:
         recipe, updates = self._run.recipe, progress.history[-1][0]
-        held_out = evaluate(model, task, data.parts.test)
+        held_out = evaluate(model, task, data.parts.test, unscored=recipe.unscored)
         named = f"{held_out.figure:.4g} {task.metric.replace('_', ' ')}"
         title = f"{recipe.name}: held-out {named} after {updates} updates"
         curves.draw_curve(self._run.path(curves.FILE), progress.history, data.baselines, unit=task.unit, title=title)
@@ -138,10 +152,23 @@ class Job:
         weights = io.BytesIO()
         torch.save(model.state_dict(), weights)
         self._run.write_bytes(WEIGHTS, weights.getvalue())
-        result = {"held_out": held_out.figure, "loss": held_out.loss, "baselines": dict(data.baselines)}
+        further = self._draw(model, data)
+        result = {
+            "held_out": held_out.figure,
+            "further": dict(further),
+            "loss": held_out.loss,
+            "baselines": dict(data.baselines),
+        }
         result |= {"updates": updates, "seconds": progress.seconds, "data": data.digest, "licence": data.licence}
         self._run.write(RESULT, result | {"shape": msgspec.to_builtins(shape_of(data))})
         self._say(f"train: held-out {named}{beside(recipe, data)} in {progress.seconds:.0f} s of updates\n")
+        for name, value in further.items():
+            self._say(f"train: {name.replace('_', ' ')} {value:.4g}\n")
+
+    def _draw(self, model: SequenceModel, data: Data) -> Mapping[str, float]:
+        """Draw what was learnt, where the task has a picture of it."""
+        draw = PICTURES.get(self._run.recipe.task)
+        return {} if draw is None else draw(self._run.path(LEARNED), model.eval(), data)
 
     def _export(self) -> None:
         model, traces = self._model(), Traces()

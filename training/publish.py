@@ -10,6 +10,7 @@ from models.repository import ModelVersion, Repository
 from models.tensors import DType
 from training import curves
 from training.model import SequenceModel
+from training.pictures import FILE as LEARNED
 from training.run import GRAPH, LABELS, RESULT, STEP, VERIFIED, VOCABULARY, Run
 from training.tasks import TASKS
 
@@ -36,9 +37,13 @@ def publish(run: Run, model: SequenceModel, repository: Repository) -> ModelVers
             run, model, version, digests, tolerance=verified["tolerance"], measured=measured, provenance=provenance
         )
 
-    names = (GRAPH, GOLDEN, *named_files(run), curves.FILE, *([STEP] if verified.get("step") else []))
+    names = (GRAPH, GOLDEN, *named_files(run), curves.FILE, *_picture(run), *([STEP] if verified.get("step") else []))
     files = {name: run.path(name) for name in names}
     return repository.publish(run.recipe.name, files, describe_version)
+
+
+def _picture(run: Run) -> list[str]:
+    return [LEARNED] if run.path(LEARNED).exists() else []
 
 
 def named_files(run: Run) -> list[str]:

@@ -59,7 +59,7 @@ def publish_int8(run: Run, model: SequenceModel, repository: Repository, task: T
 
     measured = Measured(
         metric=TASKS[run.recipe.task].metric,
-        value=score(_predictor(Runner(draft, small)), begin, task, held_out).figure,
+        value=score(_predictor(Runner(draft, small)), begin, task, held_out, unscored=run.recipe.unscored).figure,
         parity_error=found.parity_error,
         batch_invariant=found.batch_invariant,
     )

@@ -54,6 +54,7 @@ class TrainingSettings(_Table, frozen=True):
     """How the model is trained.
 
     Attributes:
+        solver: by gradients, or in closed form (ridge), which fits the readout of a reservoir that is not trained.
         updates: the budget.
         batch: rows of an update: sequences, or stretches of one long series.
         steps: time steps that gradients go back through, with the state of one long series carried from update to
@@ -69,15 +70,18 @@ class TrainingSettings(_Table, frozen=True):
         forcing: of a cell that reads its own output, the probability that it reads the truth instead; it falls to
             `forcing_end` over the budget.
         precision: of the arithmetic; weights stay FP32.
+        penalty: of the closed form, what the squares of the readout's weights cost.
+        washout: of the closed form, steps at the beginning of a series that are read, and neither fitted to nor scored.
         validate_every: updates between validations, each of which writes a checkpoint.
         patience: validations without a gain after which training stops early.
     """
 
-    updates: Count
-    batch: Count
-    learning_rate: Positive
-    clip: Positive
+    solver: Literal["gradients", "ridge"] = "gradients"
+    updates: Count = 1000
+    batch: Count = 32
     steps: NotNegative = 0
+    learning_rate: Positive = 1e-3
+    clip: Positive = 1.0
     clip_value: Positive | None = None
     schedule: Decay = "linear"
     halve_after: Count = 4
@@ -87,6 +91,8 @@ class TrainingSettings(_Table, frozen=True):
     omega: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     forcing: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     forcing_end: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    penalty: Positive = 1e-6
+    washout: NotNegative = 100
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     validate_every: Count = 100
     patience: Count = 10
@@ -147,6 +153,11 @@ class Recipe(_Table, frozen=True):
         check_cell(self.architecture, self.cell)
         if isinstance(self.data, SetData):
             check_set(self.data)
+
+    @property
+    def unscored(self) -> int:
+        """How many steps at the beginning of a series are read and not scored."""
+        return self.training.washout if self.training.solver == "ridge" else 0
 
     @property
     def digest(self) -> str:

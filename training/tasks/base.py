@@ -34,13 +34,14 @@ class Task(abc.ABC):
         return mean
 
 
-def asked(answers: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+def asked(answers: Tensor, batch: Batch, *, unscored: int = 0) -> tuple[Tensor, Tensor]:
     """Choose the answers that count, `[n, outputs]`, and their targets: of valid steps, or of each row's last one.
 
     The last is found by the row's length: what the padded end says is nobody's answer.
     """
     if is_stepwise(batch):
         valid = batch.valid()
+        valid[:, :unscored] = False
         return answers[valid], batch.targets[valid]
     last = (batch.lengths - 1).view(-1, 1, 1).expand(-1, 1, answers.shape[-1])
     return answers.gather(1, last)[:, 0], batch.targets
