@@ -12,7 +12,7 @@ from models.repository import DEFAULT, Repository
 from training.data.cli import add_data
 from training.errors import Interrupted, TrainingError, WrongUse
 from training.job import STAGES, Job
-from training.listing import list_architectures
+from training.listing import list_architectures, list_recipes
 from training.processes import is_first
 from training.recipe import read_recipe, recipe_names
 from training.run import Run
@@ -66,11 +66,17 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
         _add_repository(one)
         one.set_defaults(command=_one_stage, stage=stage)
-    listing = commands.add_parser("list", help="the architectures, where the chapter has them, and their options")
-    listing.add_argument("--json", action="store_true", help="as JSON, with the formula of what each learns")
+    listing = commands.add_parser(
+        "list", help="the architectures, where the chapter has them, how well they do, and their options"
+    )
+    listing.add_argument(
+        "--json",
+        action="store_true",
+        help="as JSON, with the formula of what each learns and the source of the published figure",
+    )
     listing.set_defaults(command=lambda options: sys.stdout.write(list_architectures(as_json=options.json)))
-    recipes = commands.add_parser("recipes", help="the recipes that Recur ships")
-    recipes.set_defaults(command=lambda _: sys.stdout.write("".join(f"{name}\n" for name in recipe_names())))
+    recipes = commands.add_parser("recipes", help="the recipes that Recur ships, with what each reached")
+    recipes.set_defaults(command=lambda _: sys.stdout.write(list_recipes()))
     add_data(commands)
     return parser
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from training.batches import Batch, collate, is_per_step
 from training.cell import State
 from training.data.series import Series
+from training.errors import DataInvalid
 from training.model import SequenceModel
 from training.tasks.base import Task, asked
 
@@ -51,6 +52,10 @@ def score(
         loss += task.losses(answers, targets).sum().item()
         measure += task.measures(answers, targets).sum().item()
         count += len(answers)
+    if not count:
+        raise DataInvalid(
+            f"no sequence is longer than the {unscored} steps that are not scored; lower training.washout"
+        )
     return Score(loss / count, task.figure(measure / count))
 
 

@@ -1,8 +1,11 @@
-"""The table of architectures as people and programs read it: each with its section of the chapter and its options."""
+"""Architectures and recipes as people and programs read them: what there is, what it is for, and how well it does."""
 
 import json
+from collections.abc import Sequence
 
 from training.architectures import ARCHITECTURES
+from training.recipe import Recipe, read_recipe, recipe_names
+from training.tasks import TASKS
 
 SECTIONS = {
     "10.2": "Recurrent neural networks",
@@ -24,24 +27,57 @@ def list_architectures(*, as_json: bool) -> str:
     names = sorted(
         ARCHITECTURES, key=lambda name: ([int(part) for part in ARCHITECTURES[name].section.split(".")], name)
     )
+    recipes = [read_recipe(name) for name in recipe_names()]
+    of = {name: _first_the_compared([one for one in recipes if one.architecture == name]) for name in names}
     if as_json:
-        return json.dumps([_described(name) for name in names], indent=2) + "\n"
-    return "".join(_line(name) for name in names)
+        return json.dumps([_described(name, of[name]) for name in names], indent=2) + "\n"
+    return "".join(_line(name, of[name]) for name in names)
 
 
-def _described(name: str) -> dict[str, object]:
+def list_recipes() -> str:
+    """Write a line for each recipe: its architecture, its task, what it reached and what it is held to."""
+    return "".join(_recipe_line(read_recipe(name)) for name in recipe_names())
+
+
+def _first_the_compared(recipes: list[Recipe]) -> list[Recipe]:
+    """Put those with a published figure first, then those with any."""
+    return sorted(recipes, key=lambda one: (one.figure.published is None, one.figure.reached is None, one.name))
+
+
+def _described(name: str, recipes: Sequence[Recipe]) -> dict[str, object]:
     line = ARCHITECTURES[name]
+    first = recipes[0] if recipes else None
     return {
-        "name": name,
+        "architecture": name,
         "section": line.section,
         "title": SECTIONS[line.section],
         "parameters": line.parameters,
         "options": line.options,
         "page": f"docs/architectures/{line.page}.md",
+        "recipes": [one.name for one in recipes],
+        "task": first and first.task,
+        "metric": first and TASKS[first.task].metric,
+        "published": first and first.figure.published,
+        "citation": first and first.figure.citation,
+        "reached": first and first.figure.reached,
     }
 
 
-def _line(name: str) -> str:
+def _line(name: str, recipes: Sequence[Recipe]) -> str:
     line = ARCHITECTURES[name]
     options = " ".join(f"{key}={json.dumps(value)}" for key, value in line.options.items())
-    return f"{name:<19} {line.section:<8} {SECTIONS[line.section]:<52} {options}".rstrip() + "\n"
+    shown = f"{recipes[0].name}: {_figures(recipes[0])}" if recipes else ""
+    return f"{name:<19} {line.section:<8} {SECTIONS[line.section]:<52} {shown:<75} {options}".rstrip() + "\n"
+
+
+def _recipe_line(recipe: Recipe) -> str:
+    return f"{recipe.name:<24} {recipe.architecture:<19} {recipe.task:<12} {_figures(recipe)}\n"
+
+
+def _figures(recipe: Recipe) -> str:
+    """Say the figure with its metric, beside what it must be and what was published."""
+    figure = recipe.figure
+    said = [f"{TASKS[recipe.task].metric} {'not measured' if figure.reached is None else f'{figure.reached:.4g}'}"]
+    said += [f"must {figure.must:.4g}"] if figure.must is not None else []
+    said += [f"published {figure.published:.4g}"] if figure.published is not None else []
+    return ", ".join(said)

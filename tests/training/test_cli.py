@@ -139,7 +139,10 @@ def test_help_has_an_example(arguments, capsys):
 
 def test_the_recipes_are_listed(capsys):
     assert main(["recipes"]) == 0
-    assert capsys.readouterr().out.splitlines() == recipe_names()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == recipe_names()
+    (lstm,) = [line for line in lines if line.startswith("jsb_lstm ")]
+    assert re.fullmatch(r"jsb_lstm +lstm +next_frame +nll_per_frame [\d.]+, must 8\.6, published 8\.45", lstm)
 
 
 def test_every_architecture_is_listed_with_its_section_and_its_options(capsys):

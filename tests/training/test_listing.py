@@ -1,10 +1,13 @@
+import json
 import re
 
 import pytest
 
 from tests.conftest import ROOT
 from training.architectures import ARCHITECTURES
-from training.listing import SECTIONS
+from training.listing import SECTIONS, list_architectures
+from training.recipe import read_recipe, recipe_names
+from training.tasks import TASKS
 
 PAGES = ROOT / "docs" / "architectures"
 
@@ -32,3 +35,21 @@ def test_every_page_is_of_an_architecture_and_listed():
 
 def test_every_section_has_its_title():
     assert SECTIONS.keys() == {line.section for line in ARCHITECTURES.values()}
+
+
+def test_programs_are_told_each_architectures_recipes_task_and_figures():
+    told = {one["architecture"]: one for one in json.loads(list_architectures(as_json=True))}
+    assert told.keys() == ARCHITECTURES.keys()
+    assert {name for one in told.values() for name in one["recipes"]} == set(recipe_names())
+    lstm = told["lstm"]
+    assert (lstm["task"], lstm["metric"], lstm["published"]) == ("next_frame", "nll_per_frame", 8.45)
+    assert "Bai" in lstm["citation"]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_what_a_recipe_reached_is_what_it_must(name):
+    recipe = read_recipe(name)
+    figure, better = recipe.figure, TASKS[recipe.task].better
+    if figure.must is not None:
+        assert figure.reached is not None
+        assert figure.reached >= figure.must if better == "higher" else figure.reached <= figure.must

@@ -14,7 +14,7 @@ from training.data.opening import open_data
 from training.errors import Diverged, Interrupted, WrongUse
 from training.evaluate import evaluate, in_rows
 from training.model import SequenceModel
-from training.recipe import Recipe
+from training.recipe import Recipe, read_recipe
 from training.tasks import open_task
 from training.tasks.next_symbol import NextSymbol
 from training.trainer import LOG, VALIDATION_ROWS, Trainer
@@ -181,3 +181,94 @@ def test_a_batch_that_processes_cannot_share_is_refused(text_file, tmp_path, mon
     monkeypatch.setattr(Fabric, "world_size", 4)
     with pytest.raises(WrongUse, match=r"training.batch is 6, which 4 processes cannot share"):
         trainer(small_recipe(text_file), tmp_path)
+
+
+ADDING = """
+name = "small"
+architecture = "leaky"
+task = "regress"
+
+[data]
+kind = "set"
+name = "adding"
+options = { steps = 10, count = 64 }
+
+[model]
+hidden_size = 8
+dropout = 0.2
+
+[training]
+updates = 40
+batch = 8
+learning_rate = 0.01
+validate_every = 10
+"""
+
+
+def adding_recipe(folder: Path, **changed: object) -> Recipe:
+    folder.mkdir(exist_ok=True)
+    (folder / "small.toml").write_text(ADDING)
+    return read_recipe(
+        str(folder / "small.toml"), [f"{key.replace('__', '.')}={value}" for key, value in changed.items()]
+    )
+
+
+@pytest.mark.parametrize("stops", [[1], [10], [7, 16]])
+def test_a_run_over_whole_sequences_that_was_stopped_comes_to_the_same_bits(tmp_path, stops):
+    recipe = adding_recipe(tmp_path)
+    whole, parameters = fit(recipe, tmp_path / "whole")
+    for stop in stops:
+        running, _ = trainer(recipe, tmp_path / "stopped", stop_in=stop)
+        with pytest.raises(Interrupted):
+            running.fit()
+    resumed, same = fit(recipe, tmp_path / "stopped")
+    assert resumed.history == whole.history
+    assert_equal(same, parameters)
+
+
+def test_a_batch_learnt_in_parts_is_learnt_as_a_whole(tmp_path):
+    whole, parameters = fit(adding_recipe(tmp_path, model__dropout=0), tmp_path / "whole")
+    parts, same = fit(adding_recipe(tmp_path, model__dropout=0, training__accumulate=3), tmp_path / "parts")
+    assert [row[1:] for row in parts.history] == [pytest.approx(row[1:], rel=1e-3) for row in whole.history]
+    assert all(torch.allclose(same[name], tensor, atol=1e-3) for name, tensor in parameters.items())
+
+
+def test_parts_of_one_long_text_carry_each_row_its_own_state(text_file, tmp_path):
+    whole, _ = fit(small_recipe(text_file, training__updates=20, model__dropout=0), tmp_path / "whole")
+    parts, _ = fit(
+        small_recipe(text_file, training__updates=20, model__dropout=0, training__accumulate=2), tmp_path / "parts"
+    )
+    assert parts.history[0][1:] == pytest.approx(whole.history[0][1:], rel=1e-4)
+
+
+def test_the_share_of_clipped_updates_is_logged(tmp_path):
+    for most, share in ((1e-6, 1.0), (1e6, 0.0)):
+        recipe = adding_recipe(tmp_path, training__clip=most)
+        fit(recipe, tmp_path / str(most))
+        lines = [json.loads(line) for line in (tmp_path / str(most) / LOG).read_text().splitlines()]
+        assert [line["clipped"] for line in lines] == [share] * 4
+
+
+def test_gradient_descent_with_momentum_and_mixed_precision_learn_too(tmp_path):
+    changed = {"training__optimizer": "sgd", "training__momentum": 0.9, "training__precision": "bf16-mixed"}
+    history = fit(adding_recipe(tmp_path, **changed, training__updates=100), tmp_path / "run")[0].history
+    assert history[-1][1] < history[0][1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"architecture": "gru", "training__omega": 1.0}, "training.omega is for a plain network"),
+        ({"architecture": "output_recurrence"}, "set model.readout=false"),
+        ({"architecture": "output_recurrence", "model__readout": "false", "cell__output_size": 1}, "for each step"),
+    ],
+)
+def test_a_way_to_learn_that_cell_or_data_do_not_have_is_refused(tmp_path, changed, sentence):
+    with pytest.raises(WrongUse, match=sentence):
+        fit(adding_recipe(tmp_path, **changed), tmp_path / "run")
+
+
+def test_ways_to_learn_that_processes_would_not_share_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Fabric, "world_size", 2)
+    with pytest.raises(WrongUse, match="are for one process"):
+        trainer(adding_recipe(tmp_path, architecture="elman", training__omega=1.0), tmp_path / "run")

@@ -19,7 +19,7 @@ STEPS = 200
 
 def draw_answers(path: Path, model: SequenceModel, data: Data) -> Mapping[str, float]:
     """Draw the answers to the test part; of a network that reads its own output, gives the error when it is forced."""
-    answers, targets = chosen(model, data.parts.test)
+    answers, targets = (array.numpy() for array in chosen(model, data.parts.test))
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     if is_per_step(data.parts.test[0]):

@@ -19,7 +19,7 @@ def draw_confusion(path: Path, model: SequenceModel, data: Data) -> Mapping[str,
     shares = counts / counts.sum(1, keepdim=True).clamp_min(1)
     figure = Figure(figsize=(5.5, 5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    shown = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     names = data.labels or [str(number) for number in range(data.classes)]
     axes.set_xticks(range(len(names)), names, rotation=90 if data.labels else 0)
     axes.set_yticks(range(len(names)), names)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -22,15 +23,25 @@ class TaskKind:
 
     Attributes:
         build: makes the task for a model and its data.
-        metric: what is told in the end.
+        task: what is built.
         classes: whether targets are classes or symbols, rather than numbers.
         stepwise: whether each step has a target; None where either will do.
     """
 
     build: Callable[[SequenceModel, Data], Task]
-    metric: str
+    task: type[Task]
     classes: bool
     stepwise: bool | None
+
+    @property
+    def metric(self) -> str:
+        """What is told in the end."""
+        return self.task.metric
+
+    @property
+    def better(self) -> Literal["lower", "higher"]:
+        """Whether a higher or a lower figure is."""
+        return self.task.better
 
 
 def _forecast(model: SequenceModel, data: Data) -> Task:
@@ -38,12 +49,12 @@ def _forecast(model: SequenceModel, data: Data) -> Task:
 
 
 TASKS: Mapping[str, TaskKind] = {
-    "classify": TaskKind(lambda _, __: Classify(), Classify.metric, classes=True, stepwise=None),
-    "forecast": TaskKind(_forecast, Forecast.metric, classes=False, stepwise=True),
-    "next_frame": TaskKind(lambda _, __: NextFrame(), NextFrame.metric, classes=False, stepwise=True),
-    "next_symbol": TaskKind(lambda _, __: NextSymbol(), NextSymbol.metric, classes=True, stepwise=True),
-    "recall": TaskKind(lambda _, __: Recall(), Recall.metric, classes=True, stepwise=True),
-    "regress": TaskKind(lambda model, _: Regress(model.units), Regress.metric, classes=False, stepwise=None),
+    "classify": TaskKind(lambda _, __: Classify(), Classify, classes=True, stepwise=None),
+    "forecast": TaskKind(_forecast, Forecast, classes=False, stepwise=True),
+    "next_frame": TaskKind(lambda _, __: NextFrame(), NextFrame, classes=False, stepwise=True),
+    "next_symbol": TaskKind(lambda _, __: NextSymbol(), NextSymbol, classes=True, stepwise=True),
+    "recall": TaskKind(lambda _, __: Recall(), Recall, classes=True, stepwise=True),
+    "regress": TaskKind(lambda model, _: Regress(model.units), Regress, classes=False, stepwise=None),
 }
 
 

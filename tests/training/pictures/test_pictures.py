@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+from training.architectures.leaky import Leaky
+from training.architectures.output_recurrence import OutputRecurrence
+from training.data.data import Data
+from training.data.series import Parts, Series, next_step
+from training.model import Numbers, SequenceModel
+from training.pictures import PICTURES
+from training.pictures.free_run import error_after, runs
+
+HIDDEN = 6
+
+
+def data(*series: Series, classes: int = 0, labels: tuple[str, ...] = ()) -> Data:
+    return Data(Parts(series, series, series, "the same"), 0, classes, "none", "sha256:0", labels=labels)
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+DATA = {
+    "classify": data(*(Series(numbers(n, 2), np.array(n % 3)) for n in (4, 9, 5)), classes=3, labels=("a", "b", "c")),
+    "forecast": data(next_step(numbers(400, 2))),
+    "next_frame": data(next_step((numbers(40, 88) > 0).astype(np.float32))),
+    "regress": data(*(Series(numbers(n, 2), numbers(1)) for n in (4, 9, 5))),
+}
+
+
+def model_for(given: Data) -> SequenceModel:
+    torch.manual_seed(0)
+    cell = Leaky(given.features, HIDDEN)
+    return SequenceModel(embedding=Numbers(given.features), cell=cell, outputs=given.outputs, dropout=0.0).eval()
+
+
+@pytest.mark.parametrize("task", PICTURES)
+def test_every_picture_shows_the_model_that_it_is_of(tmp_path, task):
+    model = model_for(DATA[task])
+    PICTURES[task](tmp_path / "a.png", model, DATA[task])
+    with torch.no_grad():
+        model.readout.weight.mul_(-3)
+        model.readout.bias.add_(torch.randn_like(model.readout.bias))
+    PICTURES[task](tmp_path / "b.png", model, DATA[task])
+    first, second = imread(tmp_path / "a.png"), imread(tmp_path / "b.png")
+    assert first.shape[0] > 400
+    assert first.shape != second.shape or not np.array_equal(first, second)
+
+
+def test_answers_for_each_step_are_drawn_over_what_was_asked_for(tmp_path):
+    given = data(Series(numbers(50, 2), numbers(50, 1)))
+    assert PICTURES["regress"](tmp_path / "a.png", model_for(given), given) == {}
+    assert imread(tmp_path / "a.png").shape[0] > 400
+
+
+def test_of_a_network_that_reads_its_own_output_the_forced_error_is_told_too(tmp_path):
+    given = data(Series(numbers(50, 2), numbers(50, 1)))
+    torch.manual_seed(0)
+    cell = OutputRecurrence(2, HIDDEN, output_size=1)
+    model = SequenceModel(embedding=Numbers(2), cell=cell, outputs=1, dropout=0.0, readout=False).eval()
+    found = PICTURES["regress"](tmp_path / "a.png", model, given)
+    series = given.parts.test[0]
+    x, truth = (torch.from_numpy(array[None]) for array in (series.inputs, series.targets))
+    expected = (cell.forced(x, truth, cell.init_state(1))[0] - truth).square().mean().item()
+    assert found == {"teacher_forced": pytest.approx(expected)}
+
+
+def test_a_free_run_reads_nothing_but_its_own_forecasts_after_what_was_read():
+    series = next_step(numbers(400, 1))
+    model = model_for(data(series))
+    truth, forecasts = runs(model, series, read=20, run=5)
+    later = series.inputs.copy()
+    later[20:] += 100
+    _, same = runs(model, Series(later, later), read=20, run=5)
+    assert torch.equal(forecasts[0], same[0])
+    assert torch.equal(truth[0], torch.from_numpy(series.inputs[20:25]))
+
+
+def test_a_free_run_of_a_model_that_knows_the_series_has_no_error():
+    class Counting(torch.nn.Module):
+        def forward(self, x, state):
+            return x + 1, state
+
+        class cell:  # noqa: N801  as a model's
+            init_state = staticmethod(lambda rows: {})
+
+    truth, forecasts = runs(Counting(), next_step(np.arange(300, dtype=np.float32)[:, None]), read=20, run=10)
+    assert torch.equal(truth, forecasts)
+    assert error_after(truth, forecasts + 2, torch.tensor([4.0])).tolist() == [0.5] * 10
+
+
+def test_a_short_series_is_read_for_a_half_and_run_for_the_other():
+    series = next_step(numbers(31, 1))
+    truth, forecasts = runs(model_for(data(series)), series)
+    assert truth.shape == forecasts.shape == (1, 15, 1)
