@@ -27,6 +27,7 @@ class Batch(NamedTuple):
         lengths: valid steps of each row, INT64 `[batch]`.
         begins: whether the rows begin at the initial state, rather than go on with the batch before.
         share: the part of the update's batch that these rows are, by steps and by rows; in one process 1.
+        context: what each row is about, FP32 `[batch, features]`; None where nothing is said.
     """
 
     x: Tensor
@@ -34,6 +35,7 @@ class Batch(NamedTuple):
     lengths: Tensor
     begins: bool = True
     share: tuple[float, float] = (1.0, 1.0)
+    context: Tensor | None = None
 
     def valid(self) -> Tensor:
         """Which steps are no padding, `[batch, time]`."""
@@ -68,7 +70,9 @@ def collate(series: Sequence[Series]) -> Batch:
         targets = _padded([one.targets for one in series], max(lengths))
     else:
         targets = np.stack([one.targets for one in series]).astype(first.dtype)
-    return Batch(torch.from_numpy(x), torch.from_numpy(targets), torch.tensor(lengths))
+    told = [one.context for one in series if one.context is not None]
+    context = torch.from_numpy(np.stack(told)) if told else None
+    return Batch(torch.from_numpy(x), torch.from_numpy(targets), torch.tensor(lengths), context=context)
 
 
 def is_per_step(series: Series) -> bool:

@@ -18,6 +18,7 @@ class Shape(msgspec.Struct, frozen=True):
         symbols: kinds of an input's symbol; 0 for numbers.
         features: numbers of an input; 0 for a symbol.
         outputs: numbers of an answer.
+        context: numbers that say what a sequence is about; 0 where nothing is said.
         classes: whether the answers are logits, which have no units.
     """
 
@@ -25,11 +26,12 @@ class Shape(msgspec.Struct, frozen=True):
     features: int
     outputs: int
     classes: bool
+    context: int = 0
 
 
 def shape_of(data: Data) -> Shape:
     """Give the shape of models for some data."""
-    return Shape(data.symbols, data.features, data.outputs, bool(data.classes))
+    return Shape(data.symbols, data.features, data.outputs, bool(data.classes), data.context)
 
 
 def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
@@ -44,7 +46,7 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
             if shape.symbols
             else Numbers(shape.features, sizes.embedding_size, normalise=sizes.normalise)
         )
-        return SequenceModel(
+        model = SequenceModel(
             embedding=embedding,
             cell=cell,
             outputs=shape.outputs,
@@ -54,6 +56,10 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
         )
     except ValueError as error:
         raise WrongUse(f"recipe '{recipe.name}': {error}") from error
+    if shape.context and model.context != shape.context:
+        said = f"the data says {shape.context} numbers of each sequence, and the cell takes {model.context}"
+        raise WrongUse(f"recipe '{recipe.name}': {said}")
+    return model
 
 
 def take_units(model: SequenceModel, data: Data) -> None:

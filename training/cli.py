@@ -10,6 +10,7 @@ from pathlib import Path
 from models.errors import ModelError
 from models.repository import DEFAULT, Repository
 from training.data.cli import add_data
+from training.draw import add_generative
 from training.errors import Interrupted, TrainingError, WrongUse
 from training.job import STAGES, Job
 from training.listing import list_architectures, list_recipes
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     recipes = commands.add_parser("recipes", help="the recipes that Recur ships, with what each reached")
     recipes.set_defaults(command=lambda _: sys.stdout.write(list_recipes()))
     add_data(commands)
+    add_generative(commands)
     return parser
 
 

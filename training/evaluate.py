@@ -36,19 +36,19 @@ def evaluate(model: SequenceModel, task: Task, series: Sequence[Series], *, unsc
         answers: tuple[Tensor, State] = model(x.to(device), state)
         return answers
 
-    found = score(predict, model.cell.init_state, task, series, unscored=unscored)
+    found = score(predict, lambda batch: _begin(model, batch), task, series, unscored=unscored)
     model.train(training)
     return found
 
 
 def score(
-    predict: Predictor, begin: Callable[[int], State], task: Task, series: Sequence[Series], *, unscored: int = 0
+    predict: Predictor, begin: Callable[[Batch], State], task: Task, series: Sequence[Series], *, unscored: int = 0
 ) -> Score:
-    """Score whatever predicts; `begin` gives the state before the first step of so many rows."""
+    """Score whatever predicts; `begin` gives the state before the first step of a batch."""
     loss = measure = 0.0
     count = 0
     for batch in _batches(series):
-        answers, targets = _answers(predict, begin(len(batch.x)), batch, unscored)
+        answers, targets = _answers(predict, begin(batch), batch, unscored)
         loss += task.losses(answers, targets).sum().item()
         measure += task.measures(answers, targets).sum().item()
         count += len(answers)
@@ -63,8 +63,13 @@ def score(
 def chosen(model: SequenceModel, series: Sequence[Series]) -> tuple[Tensor, Tensor]:
     """Give the answers that count, `[n, outputs]`, and their targets, of sequences sorted by their length."""
     model.eval()
-    pairs = [_answers(model, model.cell.init_state(len(batch.x)), batch, 0) for batch in _batches(series)]
+    pairs = [_answers(model, _begin(model, batch), batch, 0) for batch in _batches(series)]
     return torch.cat([answers for answers, _ in pairs]), torch.cat([targets for _, targets in pairs])
+
+
+def _begin(model: SequenceModel, batch: Batch) -> State:
+    device = next(model.parameters()).device
+    return model.begin(len(batch.x), None if batch.context is None else batch.context.to(device))
 
 
 def _batches(series: Sequence[Series]) -> Iterator[Batch]:

@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
@@ -22,12 +23,13 @@ from training.errors import RunInvalid
 from training.evaluate import evaluate
 from training.export.graph import export, export_step
 from training.export.lint import varying_operators
+from training.export.start import export_start
 from training.export.trace import Traces
 from training.model import SequenceModel
 from training.pictures import FILE as LEARNED
 from training.pictures import PICTURES
 from training.processes import is_first
-from training.publish import describe, named_files, publish
+from training.publish import describe, files_beside, publish
 from training.quantize import publish_int8
 from training.recipe import Recipe
 from training.run import (
@@ -37,6 +39,7 @@ from training.run import (
     PUBLISHED,
     QUANTIZED,
     RESULT,
+    START,
     STEP,
     VERIFIED,
     VOCABULARY,
@@ -46,7 +49,7 @@ from training.run import (
 from training.tasks import open_task
 from training.tasks.base import Task
 from training.trainer import Trainer
-from training.verify import TOLERANCE, verify
+from training.verify import TOLERANCE, verify, verify_start
 
 STAGES = ("train", "export", "verify", "publish", "quantize")
 
@@ -160,7 +163,7 @@ class Job:
             "baselines": dict(data.baselines),
         }
         result |= {"updates": updates, "seconds": progress.seconds, "data": data.digest, "licence": data.licence}
-        self._run.write(RESULT, result | {"shape": msgspec.to_builtins(shape_of(data))})
+        self._run.write(RESULT, result | {"shape": msgspec.to_builtins(shape_of(data)), **_ending(data)})
         self._say(f"train: held-out {named}{beside(recipe, data)} in {progress.seconds:.0f} s of updates\n")
         for name, value in further.items():
             self._say(f"train: {name.replace('_', ' ')} {value:.4g}\n")
@@ -175,6 +178,8 @@ class Job:
         graph, step = export(model, traces), export_step(model, traces)
         if step is not None:
             self._run.write_bytes(STEP, step)
+        if (start := export_start(model)) is not None:
+            self._run.write_bytes(START, start)
         self._run.write_bytes(GRAPH, graph)
         beside = "" if step is None else f", and {STEP} for single steps"
         self._say(f"export: {self._run.path(GRAPH)}, {len(graph) / 1e6:.2f} MB{beside}\n")
@@ -184,11 +189,15 @@ class Job:
     def _verify(self) -> None:
         self._run.need("export")
         model, graph, step = self._model(), self._run.path(GRAPH).read_bytes(), self._step_graph()
-        names = (GOLDEN, *named_files(self._run))
+        names = (GOLDEN, *files_beside(self._run))
         digests = {GRAPH: digest_of(graph), **dict.fromkeys(names, digest_of(b""))}
         draft = describe(self._run, model, 1, digests, tolerance=TOLERANCE)
         found = verify(model, draft, graph, step=step, seed=self._run.recipe.training.seed)
-        write_golden(self._run.path(GOLDEN), found.fed, found.answered)
+        started = None
+        if self._run.path(START).exists():
+            start = self._run.path(START).read_bytes()
+            started = verify_start(model, draft, graph, start, tolerance=found.tolerance)
+        write_golden(self._run.path(GOLDEN), found.fed, found.answered, start=started)
         measured = {"graph": digest_of(graph), "parity_error": found.parity_error, "tolerance": found.tolerance}
         measured |= {"step": digest_of(step) if step is not None and found.step_exact else None}
         self._run.write(VERIFIED, measured | {"batch_invariant": found.batch_invariant})
@@ -233,17 +242,30 @@ class Job:
         return path.read_bytes() if path.exists() else None
 
     def _model(self) -> SequenceModel:
-        """The trained model as the run folder has it."""
-        result = self._run.read(RESULT, "train")
-        if "shape" not in result:
-            raise RunInvalid(f"'{self._run.folder}' was trained by an older version; train it again")
-        model = build_model(self._run.recipe, msgspec.convert(result["shape"], Shape))
-        model.load_state_dict(torch.load(self._run.path(WEIGHTS), map_location="cpu", weights_only=True))
-        return model
+        return trained_model(self._run)
+
+
+def trained_model(run: Run) -> SequenceModel:
+    """Give the trained model as a run folder has it; raises RunInvalid where there is none."""
+    result = run.read(RESULT, "train")
+    if "shape" not in result:
+        raise RunInvalid(f"'{run.folder}' was trained by an older version; train it again")
+    model = build_model(run.recipe, msgspec.convert(result["shape"], Shape))
+    model.load_state_dict(torch.load(run.path(WEIGHTS), map_location="cpu", weights_only=True))
+    return model
 
 
 def _written(place: ModelVersion) -> dict[str, Any]:
     return {"name": place.name, "version": place.version, "folder": str(place.folder.resolve())}
+
+
+def _ending(data: Data) -> dict[str, object]:
+    """Say how sequences of symbols begin and end, and of a length that is drawn first how likely each is."""
+    found: dict[str, object] = {"edge": data.edge, "ends": data.ends, "about": list(data.about)}
+    if data.ends == "length":
+        counts = Counter(len(one.inputs) for one in data.parts.train)
+        found["lengths"] = [counts[length] / counts.total() for length in range(max(counts) + 1)]
+    return found if data.ends else {}
 
 
 def _amount(data: Data) -> str:

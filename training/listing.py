@@ -10,6 +10,7 @@ from training.tasks import TASKS
 SECTIONS = {
     "10.2": "Recurrent neural networks",
     "10.2.1": "Teacher forcing and networks with output recurrence",
+    "10.2.3": "Recurrent networks as directed graphical models",
     "10.2.4": "Modeling sequences conditioned on context",
     "10.5": "Deep recurrent networks",
     "10.7": "The challenge of long-term dependencies",

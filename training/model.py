@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from training.cell import Cell, State
+from training.cell import Cell, Conditioned, State
 
 
 @final
@@ -90,6 +90,17 @@ class SequenceModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(cell.output_size, outputs) if readout else None
         self.units = Units(outputs) if normalise else None
+
+    @property
+    def context(self) -> int:
+        """How many numbers say what a sequence is about; 0 for a cell that is told nothing."""
+        return self.cell.context_size if isinstance(self.cell, Conditioned) else 0
+
+    def begin(self, rows: int, context: Tensor | None = None) -> State:
+        """Make the state before the first step: of what each sequence is about, `[rows, context]`, or of nothing."""
+        if isinstance(self.cell, Conditioned) and context is not None:
+            return self.cell.begin(context)
+        return self.cell.init_state(rows)
 
     @property
     def symbols(self) -> int:

@@ -11,7 +11,7 @@ from models.tensors import DType
 from training import curves
 from training.model import SequenceModel
 from training.pictures import FILE as LEARNED
-from training.run import GRAPH, LABELS, RESULT, STEP, VERIFIED, VOCABULARY, Run
+from training.run import GRAPH, LABELS, RESULT, START, STEP, VERIFIED, VOCABULARY, Run
 from training.tasks import TASKS
 
 DTYPES: Mapping[torch.dtype, DType] = {torch.float32: "FP32", torch.int64: "INT64"}
@@ -37,18 +37,25 @@ def publish(run: Run, model: SequenceModel, repository: Repository) -> ModelVers
             run, model, version, digests, tolerance=verified["tolerance"], measured=measured, provenance=provenance
         )
 
-    names = (GRAPH, GOLDEN, *named_files(run), curves.FILE, *_picture(run), *([STEP] if verified.get("step") else []))
+    names = (GRAPH, GOLDEN, *files_beside(run), curves.FILE, *_picture(run), *([STEP] if verified.get("step") else []))
     files = {name: run.path(name) for name in names}
     return repository.publish(run.recipe.name, files, describe_version)
+
+
+def _decode(run: Run) -> Decode:
+    """Say what a generation begins and ends with, where sequences do."""
+    result = run.read(RESULT, "train")
+    edge = result.get("edge")
+    return Decode("y", "x", "categorical", start=edge, end=edge if result.get("ends") == "symbol" else None)
 
 
 def _picture(run: Run) -> list[str]:
     return [LEARNED] if run.path(LEARNED).exists() else []
 
 
-def named_files(run: Run) -> list[str]:
-    """Give the files that name a model's symbols and classes, where they have names."""
-    return [name for name in (VOCABULARY, LABELS) if run.path(name).exists()]
+def files_beside(run: Run) -> list[str]:
+    """Give the files that a model has beside its graph: the start graph, and the names of its symbols and classes."""
+    return [name for name in (START, VOCABULARY, LABELS) if run.path(name).exists()]
 
 
 def provenance_of(run: Run) -> Provenance:
@@ -81,7 +88,7 @@ def describe(
         architecture=recipe.architecture,
         kind="step",
         files=dict(digests),
-        graphs=Graphs(main=GRAPH, step=STEP if STEP in digests else None),
+        graphs=Graphs(main=GRAPH, start=START if START in digests else None, step=STEP if STEP in digests else None),
         inputs=(
             TensorSpec("x", "INT64", ("time",)) if model.symbols else TensorSpec("x", "FP32", ("time", model.features)),
         ),
@@ -91,7 +98,7 @@ def describe(
             StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
             for name, tensor in model.cell.init_state(1).items()
         ),
-        decode=Decode("y", "x", "categorical") if recipe.task == "next_symbol" else None,
+        decode=_decode(run) if recipe.task == "next_symbol" else None,
         vocabulary=VOCABULARY if VOCABULARY in digests else None,
         labels=LABELS if LABELS in digests else None,
         golden_source="torch",

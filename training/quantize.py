@@ -12,12 +12,13 @@ from models.golden import write_golden
 from models.manifest import GOLDEN, Manifest, Measured, Quantized
 from models.repository import ModelVersion, Repository, digest_of
 from models.runner import Runner
+from training.batches import Batch
 from training.cell import State
 from training.data.data import Sequences
 from training.evaluate import Predictor, score
 from training.export.int8 import quantize
 from training.model import SequenceModel
-from training.publish import describe, named_files, provenance_of
+from training.publish import describe, files_beside, provenance_of
 from training.run import GRAPH, INT8_GOLDEN, INT8_GRAPH, Run
 from training.tasks import TASKS
 from training.tasks.base import Task
@@ -54,8 +55,9 @@ def publish_int8(run: Run, model: SequenceModel, repository: Repository, task: T
     run.write_bytes(INT8_GRAPH, small)
     write_golden(run.path(INT8_GOLDEN), found.fed, found.answered)
 
-    def begin(rows: int) -> State:
-        return {f"state.{name}": tensor.detach() for name, tensor in model.cell.init_state(rows).items()}
+    def begin(batch: Batch) -> State:
+        state = model.begin(len(batch.x), batch.context)
+        return {f"state.{name}": tensor.detach() for name, tensor in state.items()}
 
     measured = Measured(
         metric=TASKS[run.recipe.task].metric,
@@ -70,7 +72,7 @@ def publish_int8(run: Run, model: SequenceModel, repository: Repository, task: T
 
 def _files(run: Run) -> dict[str, str]:
     """The variant's files by their names in the repository, and what they are called in the run folder."""
-    return {GRAPH: INT8_GRAPH, GOLDEN: INT8_GOLDEN, **{name: name for name in named_files(run)}}
+    return {GRAPH: INT8_GRAPH, GOLDEN: INT8_GOLDEN, **{name: name for name in files_beside(run)}}
 
 
 def _predictor(runner: Runner) -> Predictor:

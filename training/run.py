@@ -10,7 +10,8 @@ import msgspec
 from training.errors import RunInvalid
 from training.recipe import Recipe
 
-RECIPE, WEIGHTS, VOCABULARY, GRAPH, STEP = "recipe.json", "model.pt", "vocabulary.txt", "model.onnx", "step.onnx"
+RECIPE, WEIGHTS, VOCABULARY = "recipe.json", "model.pt", "vocabulary.txt"
+GRAPH, STEP, START = "model.onnx", "step.onnx", "start.onnx"
 LABELS = "labels.txt"
 DATA, RESULT, VERIFIED, PUBLISHED = "data.json", "result.json", "verified.json", "published.json"
 INT8_GRAPH, INT8_GOLDEN, QUANTIZED = "int8.onnx", "int8.npz", "quantized.json"

@@ -120,15 +120,15 @@ class Trainer:
 
     def _backward(self, batch: Batch) -> float:
         """Add up the gradient of a batch, part by part; gives its mean loss, and carries the state on."""
-        if batch.begins:
-            self._state = self._model.cell.init_state(len(batch.x))
         states, losses = [], []
         on_device = batch._replace(
             x=self._fabric.to_device(batch.x),
             targets=self._fabric.to_device(batch.targets),
             lengths=self._fabric.to_device(batch.lengths),
+            context=None if batch.context is None else self._fabric.to_device(batch.context),
         )
-        for part, share, state in _parts(on_device, self._state, self._settings.accumulate):
+        for part, share, carried in _parts(on_device, self._state, self._settings.accumulate):
+            state = self._model.begin(len(part.x), part.context) if part.begins else carried
             learned = self._learn(self._parallel, part, state, self._progress.update / self._settings.updates)
             losses.append(share * self._checked("the loss", learned.loss.item()))
             self._fabric.backward(learned.objective * share)
@@ -212,9 +212,10 @@ def _parts(batch: Batch, state: State, count: int) -> Iterator[tuple[Batch, floa
     stepwise = is_stepwise(batch)
     of_all = batch.share[0 if stepwise else 1]
     for rows in torch.arange(len(batch.x)).chunk(count):
-        part = Batch(batch.x[rows], batch.targets[rows], batch.lengths[rows], batch.begins)
+        context = None if batch.context is None else batch.context[rows]
+        part = Batch(batch.x[rows], batch.targets[rows], batch.lengths[rows], batch.begins, context=context)
         share = (part.lengths.sum() / batch.lengths.sum()).item() if stepwise else len(rows) / len(batch.x)
-        yield part, of_all * share, {name: tensor[rows] for name, tensor in state.items()}
+        yield part, of_all * share, {} if batch.begins else {name: tensor[rows] for name, tensor in state.items()}
 
 
 @contextmanager

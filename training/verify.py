@@ -13,6 +13,7 @@ from models.manifest import Manifest
 from models.runner import Array, Arrays, Runner
 from training.errors import VerificationFailed
 from training.export.lint import varying_operators
+from training.export.start import CONTEXT
 from training.model import SequenceModel
 
 TOLERANCE = 1e-5
@@ -91,6 +92,27 @@ def verify(
         )
     invariant = regrouped == 0.0 and not varying_operators(graph)
     return Verification(parity, tolerance, step_exact, invariant, _fed(trials[0]), answers(model, trials[0]))
+
+
+def verify_start(
+    model: SequenceModel, manifest: Manifest, graph: bytes, start: bytes, *, tolerance: float
+) -> tuple[Arrays, Arrays]:
+    """Hold the start graph against torch; gives what it was fed and what torch made of it.
+
+    Raises:
+        VerificationFailed: a state differs by more than the tolerance.
+    """
+    runner = Runner(manifest, graph, start=start)
+    context = np.random.default_rng(0).normal(size=(MOST_ROWS, model.context)).astype(np.float32)
+    with torch.no_grad():
+        made = model.begin(MOST_ROWS, torch.from_numpy(context))
+    expected: Arrays = {f"state.{name}": tensor.numpy() for name, tensor in made.items()}
+    error = _difference(runner.start({CONTEXT: context}), expected)
+    if not error <= tolerance:
+        raise VerificationFailed(
+            f"the start graph differs from torch by {error:.2g}, more than the tolerance {tolerance:.2g}"
+        )
+    return {CONTEXT: context}, expected
 
 
 def measure_quantized(model: SequenceModel, manifest: Manifest, graph: bytes, *, seed: int) -> Verification:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.architectures.clockwork import Clockwork
+from training.architectures.countdown import Countdown
 from training.architectures.deep_transition import DeepTransition
 from training.architectures.delays import Delays
 from training.architectures.echo_state import EchoState
@@ -158,8 +159,18 @@ def echo_state(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
     return h, {"h": h}
 
 
+def countdown(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    left = state["left"][0]
+    own = {name.removeprefix("inner."): value for name, value in p.items()}
+    inside = {name: value for name, value in state.items() if name != "left"}
+    counted = np.concatenate([x, [left / 10, float(left == 1)]])
+    y, after = EQUATIONS[type(cell.inner)](own, cell.inner, counted, inside)
+    return y, {**after, "left": np.array([left - 1])}
+
+
 EQUATIONS: Mapping[type[Cell], Equations] = {
     Clockwork: clockwork,
+    Countdown: countdown,
     CoupledLSTM: coupled_lstm,
     DeepTransition: deep_transition,
     Delays: delays,

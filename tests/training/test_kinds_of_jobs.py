@@ -1,16 +1,21 @@
 """Jobs of every task and of every kind of data, from the recipe to a model that loads."""
 
+import json
 import wave
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from models.loading import load_checked
+from models.manifest import Decode
 from models.repository import Repository
+from training.cli import main
+from training.errors import VerificationFailed, WrongUse
 from training.job import Job
 from training.recipe import Recipe, read_recipe
-from training.run import RESULT, Run
+from training.run import RESULT, START, Run
 
 SMALL = """
 name = "small"
@@ -156,4 +161,88 @@ def test_a_set_that_is_not_here_says_which_command_brings_it(tmp_path, monkeypat
     monkeypatch.setenv("RECUR_DATA", str(tmp_path))
     recipe = small(tmp_path, "next_frame", set_of("polymusic", ""))
     with pytest.raises(Exception, match="`python -m training data fetch polymusic` brings it"):
+        publish(tmp_path, recipe)
+
+
+NAMES = {
+    "a language at each step": ("next_symbol", "symbol", "true", "vector_to_sequence", "context_size = 18"),
+    "a length": ("next_symbol", "length", "false", "countdown", ""),
+    "a unit that stops": ("stop_unit", "symbol", "false", "gru", ""),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_names_are_learnt_in_every_way_that_they_may_begin_and_end(tmp_path, case, data_folder, capsys):
+    data_folder("names")
+    task, ends, languages, architecture, cell = NAMES[case]
+    model = "embedding_size = 4" + (f"\n\n[cell]\n{cell}" if cell else "")
+    data = set_of("names", f'ends = "{ends}", languages = {languages}')
+    recipe = small(tmp_path, task, data, architecture=architecture, model=model)
+    checked, result, _ = publish(tmp_path, recipe)
+    assert (checked.manifest.graphs.start is not None) == (architecture != "gru")
+    assert len(json.loads(checked.vocabulary.splitlines()[0])) == 1
+    if task == "next_symbol":
+        edge = result["edge"]
+        assert checked.manifest.decode == Decode(
+            "y", "x", "categorical", start=edge, end=edge if ends == "symbol" else None
+        )
+    about = ["--about", "Russian"] if languages == "true" else []
+    capsys.readouterr()
+    assert main(["sample", str(tmp_path / "run"), "--count", "3", *about]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert main(["score", str(tmp_path / "run"), "Anna", *about]) == 0
+    *steps, total = capsys.readouterr().out.splitlines()
+    assert len(steps) == 5
+    assert float(total.split()[1]) == pytest.approx(sum(float(step.split()[-1]) for step in steps), abs=1e-3)
+
+
+def test_a_start_graph_that_differs_from_torch_fails_the_verification(tmp_path, data_folder):
+    data_folder("names")
+    data = set_of("names", 'ends = "length", languages = false')
+    recipe = small(tmp_path, "next_symbol", data, architecture="countdown", model="embedding_size = 4")
+    run, repository = Run.begin(tmp_path / "run", recipe), Repository(tmp_path / "models")
+    job = Job(run, repository, say=lambda _: None)
+    job.through("export")
+    graph = onnx.load(run.path(START))
+    (made,) = [node for node in graph.graph.node if node.output[0] == "state.left"]
+    made.output[0] = "was"
+    graph.graph.node.append(onnx.helper.make_node("Add", ["was", "was"], ["state.left"]))
+    run.write_bytes(START, graph.SerializeToString())
+    with pytest.raises(VerificationFailed, match="the start graph differs from torch"):
+        job.do("verify")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sample", "--about", "Elvish"], "--about 'Elvish' is not one of Arabic, Chinese"),
+        (["sample"], "--about '' is not one of Arabic"),
+        (["score", "--about", "Dutch", "a\N{SNOWMAN}"], "the model has no symbol '\N{SNOWMAN}'"),
+    ],
+)
+def test_what_cannot_be_drawn_or_scored_is_a_line(tmp_path, data_folder, capsys, arguments, sentence):
+    data_folder("names")
+    data = set_of("names", "languages = true")
+    recipe = small(tmp_path, "next_symbol", data, architecture="vector_to_sequence", model=VECTOR)
+    Job(Run.begin(tmp_path / "run", recipe), Repository(tmp_path / "models"), say=lambda _: None).through("train")
+    assert main([arguments[0], str(tmp_path / "run"), *arguments[1:]]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert len(said.splitlines()) == 1
+
+
+VECTOR = "embedding_size = 4\n\n[cell]\ncontext_size = 18"
+
+
+def test_sequences_without_an_end_cannot_be_drawn(tmp_path, capsys):
+    recipe = small(tmp_path, "regress", set_of("adding", "steps = 10, count = 40"))
+    Job(Run.begin(tmp_path / "run", recipe), Repository(tmp_path / "models"), say=lambda _: None).through("train")
+    assert main(["sample", str(tmp_path / "run")]) == 1
+    assert "have no end of their own" in capsys.readouterr().err
+
+
+def test_a_context_that_the_cell_does_not_take_is_told_with_both_sizes(tmp_path, data_folder):
+    data_folder("names")
+    recipe = small(tmp_path, "next_symbol", set_of("names", "languages = true"), model="embedding_size = 4")
+    with pytest.raises(WrongUse, match="the data says 18 numbers of each sequence, and the cell takes 0"):
         publish(tmp_path, recipe)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.architectures.clockwork import Clockwork
+from training.architectures.countdown import COUNTED, Countdown
 from training.architectures.deep_transition import DeepTransition
 from training.architectures.delays import Delays
 from training.architectures.echo_state import EchoState
@@ -65,8 +66,14 @@ def build_stack(
     return Stack(cells, skip=skip, dropout=dropout, variational=variational, normalise=normalise)
 
 
+def build_countdown(input_size: int, hidden_size: int, *, layer: str | dict[str, Any] = "gru") -> Countdown:
+    """Build a cell of the table, a name or a table of `architecture` and its options, that is told a length."""
+    return Countdown(build_cell(_layer(layer)[0], input_size + COUNTED, hidden_size, _layer(layer)[1]), input_size)
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "clockwork": Architecture(Clockwork, "10.9.3", "clockwork", "n*(m + n + 1)"),
+    "countdown": Architecture(build_countdown, "10.2.3", "countdown", "3*n*(m + 2 + n + 1)"),
     "coupled_lstm": Architecture(CoupledLSTM, "10.10.2", "lstm", "3*n*(m + n + 1)"),
     "deep_output": Architecture(
         DeepTransition,
@@ -107,7 +114,7 @@ def check_cell(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Give all options of an architecture, the given ones checked; raises ValueError that names the key."""
     line = ARCHITECTURES[name]
     checked = check_options(line.cell, {**line.preset, **options})
-    for inner, own in map(_layer, checked.get("layers", ())):
+    for inner, own in map(_layer, (*checked.get("layers", ()), *([checked["layer"]] if "layer" in checked else []))):
         if inner not in ARCHITECTURES:
             raise ValueError(f"cell.layers: '{inner}' is not one of {', '.join(sorted(ARCHITECTURES))}")
         check_cell(inner, own)

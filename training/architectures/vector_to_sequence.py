@@ -50,7 +50,7 @@ class VectorToSequence(Conditioned):
     @override
     def begin(self, context: Tensor) -> State:
         # Without a bias, so that no vector, all zeros, is the state of zeros.
-        h = context.new_zeros(len(context), self.output_size) if self.B is None else (context @ self.B.T).tanh()
+        h = context.new_zeros(context.shape[0], self.output_size) if self.B is None else (context @ self.B.T).tanh()
         return {"h": h} if self.R is None else {"h": h, "v": context}
 
     @override

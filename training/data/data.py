@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -26,6 +27,10 @@ class Data:
         note: what a person should know of how it was read; empty where there is nothing.
         vocabulary: the symbols' texts, in the order of their indices.
         labels: the classes' names, in that order.
+        edge: the symbol that every sequence is read from, and where `ends` is none of another kind the last target.
+        ends: how a sequence of symbols ends: with the edge, or when a length that was said is reached; empty where
+            sequences go on.
+        about: what the context's first numbers stand for, one each, by name.
         baselines: what a model must beat, by name, in the task's metric.
     """
 
@@ -37,6 +42,9 @@ class Data:
     note: str = ""
     vocabulary: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    edge: int | None = None
+    ends: Literal["", "symbol", "length"] = ""
+    about: tuple[str, ...] = ()
     baselines: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -49,6 +57,12 @@ class Data:
     def features(self) -> int:
         """How many numbers an input is; 0 where it is a symbol."""
         return 0 if self.symbols else int(self.parts.train[0].inputs.shape[-1])
+
+    @property
+    def context(self) -> int:
+        """How many numbers say what a sequence is about; 0 where nothing is said."""
+        told = self.parts.train[0].context
+        return 0 if told is None else len(told)
 
     @property
     def outputs(self) -> int:
@@ -77,7 +91,7 @@ def digest_of_parts(parts: Parts[Sequences]) -> str:
     found = hashlib.sha256()
     for part in (parts.train, parts.validation, parts.test):
         for one in part:
-            for array in (one.inputs, one.targets):
+            for array in (one.inputs, one.targets, *([] if one.context is None else [one.context])):
                 found.update(repr((array.shape, array.dtype.str)).encode())
                 found.update(np.ascontiguousarray(array).tobytes())
     return f"sha256:{found.hexdigest()}"

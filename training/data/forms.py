@@ -17,6 +17,7 @@ from training.data.generated.sines import make_sines
 from training.data.generated.temporal_order import make_temporal_order
 from training.data.published.japanese_vowels import load_japanese_vowels
 from training.data.published.mnist import load_mnist
+from training.data.published.names import Name, load_names
 from training.data.published.polymusic import Collection, load_polymusic
 from training.data.published.santafe_laser import load_santafe_laser
 from training.data.series import Batch, Floats, Parts, Series, Symbols, next_step, part_in_order
@@ -30,11 +31,15 @@ NO_LICENCE = "none needed"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Sequences, and how many symbols and classes they have: 0 for numbers."""
+    """Sequences, how many symbols and classes they have (0 for numbers), and what else Data has of them."""
 
     parts: Parts[Sequences]
     symbols: int = 0
     classes: int = 0
+    vocabulary: tuple[str, ...] = ()
+    edge: int | None = None
+    ends: Literal["", "symbol", "length"] = ""
+    about: tuple[str, ...] = ()
 
 
 def polymusic(*, collection: Collection = "JSB_Chorales") -> Form:
@@ -98,6 +103,33 @@ def sines(*, steps: Count = 100, count: Count = 1000, waves: Count = 3, seed: in
     return Form(_made(lambda part, rows: make_sines(part, rows, steps, waves), count, seed))
 
 
+def names(*, ends: Literal["symbol", "length"] = "symbol", languages: bool = True) -> Form:
+    """Names as symbols; what a name is about is its language, and with `ends = "length"` how long it is.
+
+    Args:
+        ends: a name ends with a symbol of its own, or when as many symbols were read as were said at its beginning.
+        languages: whether the language is said.
+    """
+    parts = store.read("names", load_names)
+    known = sorted({name.language for part in (parts.train, parts.validation, parts.test) for name in part})
+    characters = sorted({character for name in parts.train for character in name.text})
+    edge = len(characters) + 1
+    index = {character: place for place, character in enumerate(characters)}
+
+    def series(name: Name) -> Series:
+        symbols = np.array([index.get(character, edge - 1) for character in name.text], np.int64)
+        about = np.array([language == name.language for language in known if languages], np.float32)
+        if ends == "length":
+            about = np.append(about, np.float32(len(symbols)))
+            return Series(np.append(edge, symbols[:-1]), symbols, about)
+        return Series(np.append(edge, symbols), np.append(symbols, edge), about if languages else None)
+
+    vocabulary = (*characters, "\N{REPLACEMENT CHARACTER}", "\n")
+    made: Parts[Sequences] = parts.each(lambda part: [series(name) for name in part])
+    about = tuple(known) if languages else ()
+    return Form(made, edge + 1, edge + 1, vocabulary, edge, ends, about)
+
+
 FORMS: Mapping[str, Callable[..., Form]] = {
     form.__name__: form
     for form in (
@@ -106,6 +138,7 @@ FORMS: Mapping[str, Callable[..., Form]] = {
         japanese_vowels,
         mackey_glass,
         mnist,
+        names,
         narma,
         polymusic,
         santafe_laser,
@@ -132,7 +165,18 @@ def open_set(data: SetData) -> Data:
     except ValueError as error:
         raise WrongUse(f"data set '{data.name}': {error}") from error
     licence = NO_LICENCE if form.parts.rule == MADE or data.name in MADE_HERE else store.find(data.name).licence
-    return Data(form.parts, form.symbols, form.classes, licence, digest_of_parts(form.parts))
+    digest = digest_of_parts(form.parts)
+    return Data(
+        form.parts,
+        form.symbols,
+        form.classes,
+        licence,
+        digest,
+        vocabulary=form.vocabulary,
+        edge=form.edge,
+        ends=form.ends,
+        about=form.about,
+    )
 
 
 MADE_HERE = frozenset({"adding", "copy_memory", "mackey_glass", "narma", "sines", "temporal_order"})

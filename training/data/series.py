@@ -39,10 +39,12 @@ class Series:
         inputs: FP32 `[time, features]`, or symbols INT64 `[time]`.
         targets: for each step `[time, features]` (FP32) or `[time]` (INT64, classes); one for the whole sequence has no
             axis of time.
+        context: what the sequence is about, FP32 `[features]`; None where nothing is said.
     """
 
     inputs: Floats | Indices
     targets: Floats | Indices
+    context: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ import copy
 import logging
 import warnings
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import onnx
 import torch
@@ -16,7 +16,7 @@ from training.cell import Cell
 from training.export.builder import OPSET
 
 # Any number but 0 and 1, which the exporter takes for constants.
-_ROWS = 3
+ROWS = 3
 _LARGEST = 2**31 - 1
 
 
@@ -50,26 +50,39 @@ class _Step(nn.Module):
 
 
 def _trace(cell: Cell) -> onnx.GraphProto:
-    from onnxscript import optimizer  # noqa: PLC0415  # two seconds that only an export shall cost
-
     # As it answers, not as it trains; and the caller's cell stays what it is.
     cell = copy.deepcopy(cell).cpu().float().eval()
-    state = cell.init_state(_ROWS)
-    x, states = torch.zeros(_ROWS, cell.input_size), [tensor.detach().clone() for tensor in state.values()]
+    state = cell.init_state(ROWS)
+    x, states = torch.zeros(ROWS, cell.input_size), [tensor.detach().clone() for tensor in state.values()]
+    names = ["x", *state], ["y", *(f"next.{name}" for name in state)]
+    return trace(_Step(cell, list(state)), (x, states), *names)
+
+
+def trace(module: nn.Module, inputs: tuple[Any, ...], into: list[str], out: list[str]) -> onnx.GraphProto:
+    """Trace a module without time.
+
+    Args:
+        module: what is traced, as it answers.
+        inputs: tensors `[ROWS, …]`, or lists of them, whose first axis becomes the batch.
+        into: the names of what comes in.
+        out: the names of what comes out.
+    """
+    from onnxscript import optimizer  # noqa: PLC0415  # two seconds that only an export shall cost
+
     batch = {0: torch.export.Dim("batch")}
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The exporter warns of torch's own inner workings.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Step(cell, list(state)).eval(),
-            (x, states),
+            module.eval(),
+            inputs,
             dynamo=True,
             optimize=False,
             opset_version=OPSET,
-            dynamic_shapes=(batch, [batch for _ in states]),
-            input_names=["x", *state],
-            output_names=["y", *(f"next.{name}" for name in state)],
+            dynamic_shapes=tuple([batch for _ in one] if isinstance(one, list) else batch for one in inputs),
+            input_names=into,
+            output_names=out,
             verbose=False,
         )
     assert program is not None

@@ -15,6 +15,7 @@ from training.tasks.classify import Classify, Recall
 from training.tasks.next_frame import NextFrame
 from training.tasks.next_symbol import NextSymbol
 from training.tasks.regress import Forecast, Regress
+from training.tasks.stop_unit import StopUnit
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ TASKS: Mapping[str, TaskKind] = {
     "next_frame": TaskKind(lambda _, __: NextFrame(), NextFrame, classes=False, stepwise=True),
     "next_symbol": TaskKind(lambda _, __: NextSymbol(), NextSymbol, classes=True, stepwise=True),
     "recall": TaskKind(lambda _, __: Recall(), Recall, classes=True, stepwise=True),
+    "stop_unit": TaskKind(lambda _, __: StopUnit(), StopUnit, classes=True, stepwise=True),
     "regress": TaskKind(lambda model, _: Regress(model.units), Regress, classes=False, stepwise=None),
 }
 
