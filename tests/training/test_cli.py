@@ -94,7 +94,7 @@ def test_a_stage_before_its_turn_fails_and_names_the_one_to_do(tmp_path, text_fi
     ("more", "code", "sentence"),
     [
         (["--set", "training.batch=x"], 2, "training.batch"),
-        (["--set", "training.nothing=1"], 2, "there is updates, batch"),
+        (["--set", "training.nothing=1"], 2, "there is solver, updates, batch"),
         (["--set", "nothing"], 2, "TABLE.KEY=VALUE"),
         (["--set", "data.path=/nowhere/a.txt"], 1, "/nowhere/a.txt"),
         (["--set", "training.batch=100000"], 1, "--set training.batch=N"),
@@ -157,7 +157,7 @@ def test_every_architecture_is_listed_with_its_section_and_its_options(capsys):
 
 def test_the_table_of_architectures_is_json_too(capsys):
     assert main(["list", "--json"]) == 0
-    listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    listed = {entry["architecture"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert listed.keys() == ARCHITECTURES.keys()
     assert listed["narx"]["options"] == {"delays": [1, 2, 3, 4]}
     assert listed["lstm"]["parameters"] == "4*n*(m + n + 1)"
