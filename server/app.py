@@ -106,8 +106,8 @@ async def serve(settings: Settings) -> int:
     app = App(settings)
     try:
         await app.start()
-    except (OSError, RuntimeError):
-        logger.exception("cannot listen", exc_info=None, extra={"listen": settings.listen, "metrics": settings.metrics})
+    except CannotListen as error:
+        logger.critical("cannot listen", extra={error.purpose: error.address})
         return FAILED
     work = asyncio.create_task(app.work())
     await asyncio.wait((work, asyncio.create_task(stop.wait())), return_when=asyncio.FIRST_COMPLETED)
@@ -119,6 +119,15 @@ async def serve(settings: Settings) -> int:
         return FAILED
     logger.info("stopped")
     return OK
+
+
+class CannotListen(Exception):  # noqa: N818  named after what happened
+    """An address that cannot be listened on, and the flag that named it."""
+
+    def __init__(self, purpose: str, address: str) -> None:
+        super().__init__(f"cannot listen on {address}")
+        self.purpose = purpose
+        self.address = address
 
 
 @final
@@ -148,7 +157,7 @@ class App:
         self.service = InferenceService(inbox, self.catalogue, self.metrics, control, settings.limits)
 
     async def start(self) -> None:
-        """Load the models, then listen; raises OSError or RuntimeError where an address is taken."""
+        """Load the models, then listen; raises CannotListen where an address is taken or is none of this machine's."""
         self._server = grpc.aio.server(options=connection.options(self.settings.max_connection_calls))
         self._server.add_generic_rpc_handlers(
             (handler(self.service), reflection(SERVICE.full_name, health.SERVICE_NAME))
@@ -163,9 +172,15 @@ class App:
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER)
         host, _, metrics_port = self.settings.metrics.rpartition(":")
-        self._exposition, _ = prometheus_client.start_http_server(int(metrics_port), host, self.metrics.registry)
-        grpc_port = self._server.add_insecure_port(self.settings.listen)
-        await self._server.start()
+        try:
+            self._exposition, _ = prometheus_client.start_http_server(int(metrics_port), host, self.metrics.registry)
+        except OSError as error:
+            raise CannotListen("metrics", self.settings.metrics) from error
+        try:
+            grpc_port = self._server.add_insecure_port(self.settings.listen)
+            await self._server.start()
+        except RuntimeError as error:
+            raise CannotListen("listen", self.settings.listen) from error
         listen = f"{self.settings.listen.rpartition(':')[0]}:{grpc_port}"
         logger.info("serving", extra={"listen": listen, "metrics": f"{host}:{self._exposition.server_port}"})
 

@@ -309,26 +309,22 @@ class Scheduler:
         lane, rows, longest = lanes[key], 0, 1
         while lane:
             chunk = lane[0][2]
-            if chunk.waits and chunk.deadline >= now:
-                rows, longest = rows + chunk.rows, max(longest, chunk.time)
+            overdue = chunk.deadline < now
+            if chunk.waits and not overdue:
+                rows, longest = rows + len(chunk.lengths), max(longest, chunk.time)
                 if schedule.chunks and (rows > limits.max_batch or rows * longest > limits.max_steps):
                     return
                 schedule.chunks.append(chunk)
-            elif chunk.waits:
-                schedule.overdue.append(chunk)
             heapq.heappop(lane)
-            self._pop(chunk, overdue=chunk.deadline < now)
+            if chunk.waits:
+                chunk.waits = None
+                self._count(chunk, -1)
+                if overdue:
+                    schedule.overdue.append(chunk)
+                    self._close_lines(chunk)
         del lanes[key]
         if not lanes:
             del self._lanes[model]
-
-    def _pop(self, chunk: Chunk, *, overdue: bool) -> None:
-        if chunk.waits is None:
-            return
-        chunk.waits = None
-        self._count(chunk, -1)
-        if overdue:
-            self._close_lines(chunk)
 
 
 def _ripe(lane: Lane, limits: Limits) -> float:

@@ -17,7 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from training.batches import Batch, Bucketed, Processes, Source, Stretches
+from training.batches import Batch, Bucketed, Processes, Source, Stretches, is_per_step
 from training.cell import State
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.clipping import clip
@@ -35,6 +35,8 @@ from training.tasks.base import Task, is_stepwise
 
 LOG = "log.jsonl"
 VALIDATION_ROWS = 8
+# Steps that gradients may go back through: every one keeps what it computed.
+LONGEST = 20_000
 
 
 @final
@@ -185,11 +187,14 @@ class Trainer:
     def _open(self, train: Sequences) -> Source:
         settings, processes = self._settings, Processes(self._fabric.global_rank, self._fabric.world_size)
         if not settings.steps:
+            _check_lengths(train)
             return Bucketed(train, batch=settings.batch, seed=settings.seed, processes=processes)
         if len(train) > 1:
             raise WrongUse(
                 f"training.steps cuts one long series, and this data has {len(train)} sequences: set training.steps=0"
             )
+        if not is_per_step(train[0]):
+            raise WrongUse("training.steps cuts a series with a target for each step: set training.steps=0")
         return Stretches(train[0], batch=settings.batch, steps=settings.steps, processes=processes)
 
     def _carried(self) -> State:
@@ -199,6 +204,16 @@ class Trainer:
         processes, rank = self._fabric.world_size, self._fabric.global_rank
         shares = {name: tensor.chunk(processes)[rank] for name, tensor in self._progress.state.items()}
         return {name: self._fabric.to_device(share) for name, share in shares.items()}
+
+
+def _check_lengths(train: Sequences) -> None:
+    """Raise WrongUse for a sequence that gradients cannot go back through as a whole."""
+    longest = max(len(one.inputs) for one in train)
+    if longest > LONGEST:
+        raise WrongUse(
+            f"training.steps=0 takes sequences as wholes, and one has {longest} steps; {LONGEST} are the most: "
+            "cut one long series with `--set training.steps=100`, or a table's sequences with data.longest"
+        )
 
 
 def _optimizer(settings: TrainingSettings, model: nn.Module) -> torch.optim.Optimizer:

@@ -173,10 +173,15 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
 
 
-def test_a_taken_address_is_one_line_and_exit_code_1(server: Serving, empty_repository: Repository):
-    done = run("--repository", str(empty_repository.root), "--listen", server.listen, "--metrics", "127.0.0.1:0")
+@pytest.mark.parametrize("flag", ["listen", "metrics"])
+def test_a_taken_address_is_named_with_its_flag_and_ends_with_1(
+    server: Serving, empty_repository: Repository, flag: str
+):
+    addresses = {"listen": "127.0.0.1:0", "metrics": "127.0.0.1:0"} | {flag: server.listen}
+    done = run("--repository", str(empty_repository.root), *(f"--{name}={value}" for name, value in addresses.items()))
     assert done.returncode == 1
-    assert server.listen in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "cannot listen" in line]
+    assert line.endswith(f"cannot listen {flag}={server.listen}")
     assert "Traceback" not in done.stderr
 
 

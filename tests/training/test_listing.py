@@ -53,3 +53,12 @@ def test_what_a_recipe_reached_is_what_it_must(name):
     if figure.must is not None:
         assert figure.reached is not None
         assert figure.reached >= figure.must if better == "higher" else figure.reached <= figure.must
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_an_architectures_page_says_what_its_recipes_reached(name):
+    recipe = read_recipe(name)
+    page = (PAGES / f"{ARCHITECTURES[recipe.architecture].page}.md").read_text()
+    assert f"`{name}`" in page or f"train {name}`" in page
+    if recipe.figure.reached is not None:
+        assert f"{recipe.figure.reached:.4g}" in page

@@ -268,6 +268,12 @@ def test_a_way_to_learn_that_cell_or_data_do_not_have_is_refused(tmp_path, chang
         fit(adding_recipe(tmp_path, **changed), tmp_path / "run")
 
 
+def test_a_long_text_is_not_learnt_as_one_sequence(text_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.trainer.LONGEST", 2000)
+    with pytest.raises(WrongUse, match=r"one has 2549 steps; 2000 are the most: cut one long series with `--set"):
+        trainer(small_recipe(text_file, training__steps=0), tmp_path)
+
+
 def test_ways_to_learn_that_processes_would_not_share_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Fabric, "world_size", 2)
     with pytest.raises(WrongUse, match="are for one process"):
