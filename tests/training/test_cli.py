@@ -230,3 +230,24 @@ def test_two_processes_train_as_one_does(tmp_path, text_file):
     logs = [[json.loads(line) for line in (only_run(at) / LOG).read_text().splitlines()] for at in (both, one)]
     for found, expected in zip(*logs, strict=True):
         assert found["validation"] == pytest.approx(expected["validation"], abs=1e-3)
+
+
+@pytest.mark.e2e
+def test_two_processes_learn_sequences_of_unequal_lengths_as_one_does(tmp_path, data_folder):
+    data_folder("japanese_vowels")
+    torchrun = [str(Path(sys.executable).parent / "torchrun"), "--standalone", "--nproc-per-node", "2"]
+    both, one = tmp_path / "both", tmp_path / "one"
+    changed = ["model.dropout=0", "training.updates=30", "training.validate_every=10", "model.hidden_size=12"]
+
+    def asked(folder: Path) -> list[str]:
+        sets = [part for change in changed for part in ("--set", change)]
+        places = ["--runs", str(folder / "runs"), "--repository", str(folder / "models")]
+        return ["train", "vowels_gru", *sets, *places, "--until", "train"]
+
+    done = finish_process([*torchrun, "-m", "training", *asked(both)])
+    assert done.returncode == 0, done.stderr
+    assert main(asked(one)) == 0
+    logs = [[json.loads(line) for line in (only_run(at) / LOG).read_text().splitlines()] for at in (both, one)]
+    assert len(logs[1]) == 3
+    for found, expected in zip(*logs, strict=True):
+        assert found["validation"] == pytest.approx(expected["validation"], abs=1e-3)
