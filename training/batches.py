@@ -66,18 +66,13 @@ def collate(series: Sequence[Series]) -> Batch:
     """Put sequences into one batch."""
     lengths = [len(one.inputs) for one in series]
     x, first = _padded([one.inputs for one in series], max(lengths)), series[0].targets
-    if is_per_step(series[0]):
+    if series[0].is_stepwise:
         targets = _padded([one.targets for one in series], max(lengths))
     else:
         targets = np.stack([one.targets for one in series]).astype(first.dtype)
     told = [one.context for one in series if one.context is not None]
     context = torch.from_numpy(np.stack(told)) if told else None
     return Batch(torch.from_numpy(x), torch.from_numpy(targets), torch.tensor(lengths), context=context)
-
-
-def is_per_step(series: Series) -> bool:
-    """Whether a sequence has a target for each step: numbers have an axis of features beside that of time."""
-    return series.targets.ndim == (2 if series.targets.dtype.kind == "f" else 1)
 
 
 def _padded(arrays: Sequence[np.ndarray], time: int) -> np.ndarray:

@@ -10,13 +10,13 @@ from pathlib import Path
 from models.errors import ModelError
 from models.repository import DEFAULT, Repository
 from training.data.cli import add_data
-from training.draw import add_generative
 from training.errors import Interrupted, TrainingError, WrongUse
 from training.job import STAGES, Job
 from training.listing import list_architectures, list_recipes
 from training.processes import is_first
 from training.recipe import read_recipe, recipe_names
 from training.run import Run
+from training.sampling import add_generative
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 RUNS = Path(__file__).parent.parent / "runs"

@@ -4,7 +4,6 @@ import time
 
 import torch
 
-from training.batches import is_per_step
 from training.checkpoint import Progress
 from training.data.data import Data
 from training.errors import WrongUse
@@ -52,6 +51,6 @@ def _checked(model: SequenceModel, data: Data) -> torch.nn.Linear:
             "training.solver=ridge fits a readout alone, and this model has more to learn: use it with echo_state, "
             "without model.embedding_size"
         )
-    if data.classes or data.symbols or not is_per_step(data.parts.train[0]):
+    if data.classes or data.symbols or not data.parts.train[0].is_stepwise:
         raise WrongUse("training.solver=ridge needs numbers in, and a target of numbers for each step")
     return model.readout

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.batches import Batch, collate, is_per_step
+from training.batches import Batch, collate
 from training.cell import State
 from training.data.series import Series
 from training.errors import DataInvalid
@@ -90,7 +90,7 @@ def _answers(predict: Predictor, state: State, batch: Batch, unscored: int) -> t
 
 def in_rows(series: Sequence[Series], rows: int) -> list[Series]:
     """Cut a single long series into rows, which are scored faster side by side; others stay as they are."""
-    if len(series) != 1 or not is_per_step(series[0]) or len(series[0].inputs) < rows:
+    if len(series) != 1 or not series[0].is_stepwise or len(series[0].inputs) < rows:
         return list(series)
     inputs, targets = series[0].inputs, series[0].targets
     length = len(inputs) // rows

@@ -17,7 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from training.batches import Batch, Bucketed, Processes, Source, Stretches, is_per_step
+from training.batches import Batch, Bucketed, Processes, Source, Stretches
 from training.cell import State
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.clipping import clip
@@ -193,7 +193,7 @@ class Trainer:
             raise WrongUse(
                 f"training.steps cuts one long series, and this data has {len(train)} sequences: set training.steps=0"
             )
-        if not is_per_step(train[0]):
+        if not train[0].is_stepwise:
             raise WrongUse("training.steps cuts a series with a target for each step: set training.steps=0")
         return Stretches(train[0], batch=settings.batch, steps=settings.steps, processes=processes)
 

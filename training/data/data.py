@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from training.batches import is_per_step
 from training.data.series import Parts, Series
 from training.errors import DataInvalid
 
@@ -75,7 +74,7 @@ class Data:
 
     def target_units(self) -> tuple[np.ndarray, np.ndarray]:
         """Measure mean and deviation of the training targets, `[features]` each."""
-        per_step = is_per_step(self.parts.train[0])
+        per_step = self.parts.train[0].is_stepwise
         return _units([one.targets if per_step else one.targets[None] for one in self.parts.train])
 
 

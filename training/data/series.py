@@ -46,6 +46,11 @@ class Series:
     targets: Floats | Indices
     context: Floats | None = None
 
+    @property
+    def is_stepwise(self) -> bool:
+        """Whether there is a target for each step: numbers have an axis of features beside that of time."""
+        return self.targets.ndim == (2 if self.targets.dtype.kind == "f" else 1)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:

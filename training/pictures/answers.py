@@ -7,7 +7,6 @@ import torch
 from matplotlib.figure import Figure
 
 from training.architectures.output_recurrence import OutputRecurrence
-from training.batches import is_per_step
 from training.data.data import Data
 from training.data.series import Series
 from training.evaluate import chosen
@@ -22,7 +21,7 @@ def draw_answers(path: Path, model: SequenceModel, data: Data) -> Mapping[str, f
     answers, targets = (array.numpy() for array in chosen(model, data.parts.test))
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    if is_per_step(data.parts.test[0]):
+    if data.parts.test[0].is_stepwise:
         axes.plot(targets[:STEPS, 0], color="0.6", linewidth=3, label="asked for")
         axes.plot(answers[:STEPS, 0], color="C3", linewidth=1, label="answered")
         axes.legend(loc="upper right")

@@ -6,7 +6,6 @@ from typing import Literal
 
 import torch
 
-from training.batches import is_per_step
 from training.data.data import Data
 from training.errors import WrongUse
 from training.model import SequenceModel
@@ -66,6 +65,6 @@ def open_task(name: str, model: SequenceModel, data: Data) -> Task:
     if bool(data.classes) != kind.classes:
         wanted, came = ("classes", "numbers") if kind.classes else ("numbers", "classes")
         raise WrongUse(f"task '{name}' needs targets that are {wanted}, and this data's are {came}")
-    if kind.stepwise and not is_per_step(series):
+    if kind.stepwise and not series.is_stepwise:
         raise WrongUse(f"task '{name}' needs a target for each step, and this data has one for each sequence")
     return kind.build(model, data)
