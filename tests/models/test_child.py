@@ -31,8 +31,9 @@ def test_a_command_ended_by_a_signal_is_a_sentence():
 
 
 def test_an_interrupted_command_exits_with_130_and_no_traceback():
-    program = "def command(): print('ready', flush=True); signal.pause(); return 0"
-    text = f"import os, signal, sys\nfrom models.child import in_child\n{program}\nsys.exit(in_child(command))"
+    # Many short pauses: a signal that comes right before a long one would wait for its end.
+    program = "def command(): print('ready', flush=True); return len([time.sleep(0.02) for _ in range(1500)])"
+    text = f"import sys, time\nfrom models.child import in_child\n{program}\nsys.exit(in_child(command))"
     started = subprocess.Popen(
         [sys.executable, "-c", text],
         cwd=ROOT,
@@ -41,8 +42,9 @@ def test_an_interrupted_command_exits_with_130_and_no_traceback():
         text=True,
         start_new_session=True,
     )
-    assert started.stdout is not None
-    assert started.stdout.readline() == "ready\n"
-    os.killpg(started.pid, signal.SIGINT)
-    _, err = started.communicate(timeout=30)
+    with started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "ready\n"
+        os.killpg(started.pid, signal.SIGINT)
+        _, err = started.communicate(timeout=30)
     assert (started.returncode, err) == (130, "")
