@@ -151,6 +151,7 @@ class App:
             changed=self._changed,
             probe=partial(probe, device=settings.device),
             place=place_for(settings.device),
+            left=room.left,
         )
         inbox = Inbox(self.sessions, self.metrics, settings.limits)
         control = Control(self.loader, self.catalogue, explicit=settings.control == "explicit")

@@ -171,7 +171,9 @@ class Engine:
                 turn.fail(row, NotFinite("the inputs make an output or the next state infinite or NaN"))
         if result.full is not None:
             for row in rows[result.full].tolist():
-                turn.fail(row, StateFull("the sequence's state would grow past the bytes that this model may hold"))
+                turn.fail(
+                    row, StateFull("the sequence's state would grow past the bytes that may be held; try again later")
+                )
         self._metrics.of(model.key).ran(
             rows=len(rows),
             most=self._scheduler.limits(model.key.name).max_batch,

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import final
 from weakref import WeakValueDictionary
 
@@ -20,6 +22,7 @@ from server.retirement import Changed, Live, Retirement
 from server.runtime import Runtime
 from server.settings import Settings
 from server.shelf import Found, Shelf
+from server.stores.base import StateStore
 from server.stores.memory import MemoryStore
 from server.stores.rows import HostRows, Place
 from server.types import ModelKey
@@ -32,6 +35,7 @@ NOT_THERE = "the settings name it, and it is not in the repository"
 STILL_ENDING = "the sequences of what had its number before are still ending; try again later"
 
 Probe = Callable[[Repository, ModelVersion], None]
+Left = Callable[[str, StateStore], float]
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class Loader:
         changed: told of every version that begins or ceases to serve, or is refused.
         probe: tries a version where it can end no server; raises ModelError.
         place: where the states of the versions lie.
+        left: tells by how many bytes the states in the store of a version of a model may grow.
         clock: monotonic seconds.
 
     Attributes:
@@ -62,11 +67,13 @@ class Loader:
         changed: Changed,
         probe: Probe,
         place: Place = HostRows,
+        left: Left = lambda _name, _store: math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
         self._probe = probe
         self._place = place
+        self._left = left
         self._catalogue = catalogue
         self._settings = settings
         self._changed = changed
@@ -194,7 +201,7 @@ class Loader:
             checked.manifest.outputs,
             capacity=limits.max_sequences,
             ragged=Padding(checked.manifest.states).names,
-            max_bytes=limits.max_state_bytes,
+            left=partial(self._left, place.name),
             place=self._place,
         )
         if 0 < limits.max_state_bytes < store.slot_bytes:

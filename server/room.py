@@ -1,11 +1,13 @@
 """How many new sequences there is room for: live ones and their bytes, of each model version and of all."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import final
 
 from server.catalogue import Catalogue, ServedModel
 from server.errors import RecurError, SequencesFull, StateFull
 from server.limits import Limits, Totals
+from server.stores.base import StateStore
 
 
 @final
@@ -40,6 +42,22 @@ class Room:
         """Whether every model that serves has room for another sequence."""
         return all(free > 0 for model in self._catalogue.served() for free, _ in self._bounds(model))
 
+    def left(self, name: str, store: StateStore) -> float:
+        """Tell by how many bytes the states in a version's store may grow; infinite without a limit. From any thread.
+
+        Args:
+            name: the version's model.
+            store: of the version, which may not serve yet.
+        """
+        own, total = self.limits(name).max_state_bytes, self._totals.max_total_state_bytes
+        return min(
+            own - store.used_bytes if own else math.inf,
+            total - self._used_bytes() if total else math.inf,
+        )
+
+    def _used_bytes(self) -> int:
+        return sum(loaded.store.used_bytes for loaded in self._catalogue.loaded())
+
     def _bounds(self, model: ServedModel, leaving: Sequence[ServedModel] = ()) -> Iterable[tuple[int, RecurError]]:
         limits, totals, store = self.limits(model.key.name), self._totals, model.store
         most = limits.max_sequences
@@ -58,8 +76,7 @@ class Room:
                 SequencesFull(f"at most {most} sequences live here; try again later"),
             )
         if most := totals.max_total_state_bytes:
-            used = sum(loaded.store.used_bytes for loaded in self._catalogue.loaded())
-            used -= sum(left.store.slot_bytes for left in leaving)
+            used = self._used_bytes() - sum(left.store.slot_bytes for left in leaving)
             yield (
                 (most - used) // store.slot_bytes,
                 StateFull(f"the sequences here hold {most} bytes, the most they may; try again later"),

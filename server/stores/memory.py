@@ -1,6 +1,7 @@
 """The store that lives as long as this process: states where their device is, records and stored outputs here."""
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import final
 
 import numpy as np
@@ -26,7 +27,7 @@ class MemoryStore(StateStore):
         outputs: what an answer has, to be kept for requests that come again.
         capacity: how many sequences may be live.
         ragged: the states with a free axis, whose rows are each of their own size; they lie in this process's memory.
-        max_bytes: what ragged states may not grow past; 0 for no limit.
+        left: tells by how many bytes ragged states may grow; infinite for no limit.
         place: where the other states lie.
     """
 
@@ -37,11 +38,11 @@ class MemoryStore(StateStore):
         *,
         capacity: int,
         ragged: Collection[str] = (),
-        max_bytes: int = 0,
+        left: Callable[[StateStore], float] = lambda _: math.inf,
         place: Place = HostRows,
     ) -> None:
         self._capacity = capacity
-        self._max_bytes = max_bytes
+        self._left = left
         self._states = place({name: row for name, row in initial.items() if name not in ragged}, capacity)
         self._ragged = RaggedRows({name: initial[name] for name in ragged})
         self._timed = {spec.name: spec.shape[:1] == (TIME,) for spec in outputs}
@@ -88,10 +89,11 @@ class MemoryStore(StateStore):
 
     @override
     def without_room(self, slots: Slots, next_states: States) -> Flags | None:
-        if not self._max_bytes:
+        left = self._left(self)
+        if left == math.inf:
             return None
         growth = self._ragged.growth(slots, next_states.ragged)
-        full = (growth > 0) & (self.used_bytes + growth.cumsum() > self._max_bytes)
+        full = (growth > 0) & (growth.cumsum() > left)
         return full if full.any() else None
 
     @override

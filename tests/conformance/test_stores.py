@@ -288,7 +288,8 @@ def test_only_the_kept_rows_of_a_state_with_a_free_axis_change(store):
 
 @pytest.mark.parametrize("make", STORES.values(), ids=STORES.keys())
 def test_rows_that_would_grow_past_the_bytes_for_all_are_told_and_those_that_do_not_grow_are_not(make):
-    store = make(max_bytes=2 * (STATE_BYTES + ANSWER_BYTES) + ragged_bytes(7))
+    most = 2 * (STATE_BYTES + ANSWER_BYTES) + ragged_bytes(7)
+    store = make(left=lambda store: most - store.used_bytes)
     slots = store.allocate(2)
     commit(store, slots, [2, 3])
     grown = np.array([*slots, -1], np.intp)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from server.catalogue import Catalogue
@@ -119,3 +121,20 @@ def test_a_store_without_memory_takes_no_sequence_and_says_so(monkeypatch):
 
     monkeypatch.setattr(first.store, "allocate", refuse)
     assert room.take(first, 2) == ([], full)
+
+
+@pytest.mark.parametrize(
+    ("limits", "totals", "left"),
+    [
+        (Limits(), Totals(), math.inf),
+        (Limits(max_state_bytes=5 * SLOT_BYTES), Totals(), 3 * SLOT_BYTES),
+        (Limits(), Totals(max_total_state_bytes=5 * SLOT_BYTES), 2 * SLOT_BYTES),
+        (Limits(max_state_bytes=3 * SLOT_BYTES), Totals(max_total_state_bytes=9 * SLOT_BYTES), SLOT_BYTES),
+        (Limits(), Totals(max_total_state_bytes=2 * SLOT_BYTES), -SLOT_BYTES),
+    ],
+)
+def test_states_may_grow_within_the_bytes_of_their_model_and_of_all(limits, totals, left):
+    room, [first, _, other] = room_of({"a": limits}, totals)
+    room.take(first, 2)
+    other.store.allocate(1)
+    assert room.left("a", first.store) == left
