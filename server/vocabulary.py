@@ -9,7 +9,7 @@ import numpy as np
 from models.errors import ModelDamaged
 from models.manifest import Manifest
 from server.errors import InvalidRequest
-from server.types import Ints
+from server.types import Array, Ints
 
 # A vocabulary that has this symbol reads every text that it does not know as it.
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
@@ -46,6 +46,14 @@ class Vocabulary:
             text = texts[found.index(None)].decode(errors="replace")
             raise InvalidRequest(f"input '{name}' has {text!r}, which is no symbol of the model's vocabulary")
         return np.array(found, np.int64)
+
+    def check(self, name: str, indices: Array) -> None:
+        """Raise InvalidRequest for an index that is no symbol's; a graph would count negative ones from the end."""
+        found = np.asarray(indices, np.int64)
+        if (wrong := (found < 0) | (found >= len(self._texts))).any():
+            raise InvalidRequest(
+                f"input '{name}' has {found[wrong][0]}, which is no symbol's: they count from 0 to {len(self) - 1}"
+            )
 
     def text(self, index: int) -> bytes:
         """Give a symbol's text."""

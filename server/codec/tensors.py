@@ -65,6 +65,11 @@ class Tensors(msgspec.Struct, frozen=True, eq=False):
     reserved: Mapping[str, Array | Sequence[bytes]]
     as_text: bool = False
 
+    def valid(self, name: str) -> Array:
+        """Give the steps of an input that are not padding, `[rows, time, …]` or `[steps, …]`."""
+        array = self.inputs[name]
+        return array if self.lengths is None else array[np.arange(self.time) < self.lengths[:, None]]
+
 
 Given = pb.ModelInferRequest.InferInputTensor
 Raw = bytes | None

@@ -60,6 +60,8 @@ class Inbox:
             metrics = self._metrics.of(model.key)
             signature = model.runtime.signatures["peek" if request.parameters.peek else "run"]
             tensors, specs = request.tensors(signature)
+            for name, vocabulary in signature.texts.items() if tensors.time else ():
+                vocabulary.check(name, tensors.valid(name))
             specs = specs if tensors.time else ()
             exchange = Exchange(request, model, signature, specs, metrics, arrived, reply)
             chunks = self._chunks(exchange, tensors, scope, client, answers)

@@ -188,3 +188,18 @@ def test_a_generation_that_its_client_leaves_stops_and_steps_of_others_go_on(ser
     other = ask("ledger", [1, 2], start=True)
     tensor(other, "lengths", np.array([2]))
     assert [position(answer.infer_response) for answer in stream(iter([other]))] == [2]
+
+
+@pytest.mark.parametrize("wrong", [-1, len(zoo_roles.ALPHABET)])
+def test_an_index_that_is_no_symbols_is_refused_and_begins_nothing(stream, wrong):
+    [told] = stream(iter([ask("wrong", [0, wrong], model=MODEL, start=True)]))
+    assert f"input 'x' has {wrong}, which is no symbol's" in told.error_message
+    [told] = stream(iter([ask("wrong", [0], model=MODEL)]))
+    assert "NOT_FOUND SEQUENCE_GONE" in told.error_message
+
+
+def test_what_is_no_symbol_may_pad_a_row(stream):
+    asked = ask("padded", [0, -1], model=MODEL, start=True, end=True)
+    tensor(asked, "lengths", np.array([1], np.int64))
+    [answer] = stream(iter([asked]))
+    assert position(answer.infer_response) == 1

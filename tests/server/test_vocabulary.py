@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from models.errors import ModelDamaged
@@ -26,6 +27,14 @@ def test_a_text_that_the_model_does_not_know_is_refused_by_its_name():
 
 def test_a_text_that_the_model_does_not_know_is_its_symbol_for_the_unknown_where_it_has_one():
     assert Vocabulary(lines("a", UNKNOWN)).indices("x", [b"q", b"a", b"\xff"]).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("wrong", [-1, 2, -(2**63)])
+def test_an_index_that_is_no_symbols_is_refused_by_its_name(wrong):
+    known = Vocabulary(lines("a", "b"))
+    known.check("x", np.array([[0, 1]]))
+    with pytest.raises(InvalidRequest, match=f"input 'x' has {wrong}, which is no symbol's: they count from 0 to 1"):
+        known.check("x", np.array([[0, wrong]]))
 
 
 @pytest.mark.parametrize("text", ["a\nb\n", "1\n", '"a"\n\n"b"', lines("a", "a"), '"\\ud800"\n'])
