@@ -65,6 +65,14 @@ class Engine:
         if chunk.timer is not None:
             chunk.timer.cancel()
         self._scheduler.cancel(chunk)
+        # What was behind it may be all that there is to do.
+        self._work.set()
+
+    def abandon(self, scope: Scope, sequence: SequenceId, error: RecurError) -> None:
+        """Refuse what is held of a sequence until its client has read."""
+        if (chunk := self._scheduler.held(scope, sequence)) is not None:
+            self.cancel(chunk)
+            chunk.done(chunk, refused(chunk, error))
 
     def resume(self, chunk: Chunk) -> None:
         """Let a chunk go on that was held."""
@@ -75,6 +83,10 @@ class Engine:
     def holds(self, scope: Scope, sequence: SequenceId) -> bool:
         """Whether a chunk of the sequence waits or is in flight."""
         return self._scheduler.holds(scope, sequence)
+
+    def crowded(self, model: str) -> bool:
+        """Whether half of the places in the queue are taken."""
+        return self._scheduler.crowded(model)
 
     def queue_age(self, model: str) -> float:
         """How long the oldest of a model's requests waits, in seconds; 0 where none does."""

@@ -98,6 +98,7 @@ class Scheduler:
         self._waiting: Counter[str] = Counter()
         self._placed: Counter[str] = Counter()
         self._placed_in_all = 0
+        self._held: dict[tuple[Scope, SequenceId], Chunk] = {}
         self._serial = count()
 
     def add(self, chunk: Chunk) -> None:
@@ -117,7 +118,9 @@ class Scheduler:
         """Let a chunk leave the queue; returns what of it waited, for what is in flight is finished."""
         left = [cut for cut in chunk.cuts or [chunk] if cut.waits]
         for cut in left:
-            ready, cut.waits = cut.waits != "line", None
+            ready = cut.waits != "line"
+            self._let_go(cut)
+            cut.waits = None
             self._count(cut, -1)
             if cut.starts:
                 self._forget_starts(cut)
@@ -155,8 +158,13 @@ class Scheduler:
     def resume(self, chunk: Chunk) -> None:
         """Make a chunk ready that was held, if it is still wanted."""
         if chunk.waits == "hold":
+            self._let_go(chunk)
             self._count(chunk, -1)
             self._make_ready(chunk)
+
+    def held(self, scope: Scope, sequence: SequenceId) -> Chunk | None:
+        """Find the chunk of a sequence that waits until its client has read."""
+        return self._held.get((scope, sequence))
 
     def holds(self, scope: Scope, sequence: SequenceId) -> bool:
         """Whether a chunk of the sequence waits or is in flight."""
@@ -170,6 +178,11 @@ class Scheduler:
     def waiting(self, model: str) -> int:
         """How many chunks of the model wait."""
         return self._waiting[model]
+
+    def crowded(self, model: str) -> bool:
+        """Whether half of the places in the queue are taken: those of the model, or of all."""
+        all_taken = 0 < self._max_queue <= 2 * self._placed_in_all
+        return all_taken or 2 * self._placed[model] >= self.limits(model).max_queue
 
     def needs(self, model: ModelKey) -> bool:
         """Whether a chunk of the version waits."""
@@ -278,7 +291,12 @@ class Scheduler:
 
     def _hold(self, chunk: Chunk) -> None:
         chunk.waits = "hold"
+        self._held[chunk.scope, chunk.ids[0]] = chunk
         self._count(chunk, 1)
+
+    def _let_go(self, chunk: Chunk) -> None:
+        if chunk.waits == "hold":
+            del self._held[chunk.scope, chunk.ids[0]]
 
     def _make_ready(self, chunk: Chunk) -> None:
         model = chunk.model

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from server.catalogue import Catalogue, ServedModel, State
 from server.engine import Engine
-from server.errors import RecurError, SequenceGone
+from server.errors import QueueTimeout, RecurError, SequenceGone
 from server.exactly_once import Ended
 from server.judge import Judge
 from server.metrics import Metrics
@@ -133,6 +133,10 @@ class Sessions(Turns):
         """Let a chunk go on that was held."""
         self._engine.resume(chunk)
 
+    def crowded(self, model: str) -> bool:
+        """Whether half of the places in the queue are taken."""
+        return self._engine.crowded(model)
+
     def end(self, model: ModelKey, scope: Scope, sequence: SequenceId) -> None:
         """End a sequence after a request whose last step could not be told before it was done."""
         if sequence in self._rosters.of(model).of(scope):
@@ -191,6 +195,7 @@ class Sessions(Turns):
         seconds, store, roster, count = self._idle_seconds(key), self._catalogue[key].store, self._rosters.of(key), 0
         for slot in store.records.idle_since(now - seconds, among=slots).tolist():
             scope, sequence = roster.who(slot)
+            self._engine.abandon(scope, sequence, QueueTimeout(f"the answers were not read for {seconds:g} s"))
             if self._engine.holds(scope, sequence):
                 store.records.used[slot] = now
                 continue

@@ -78,6 +78,10 @@ class Inbox:
         for chunk in chunks:
             self._sessions.cancel(chunk)
 
+    def crowded(self, chunks: Sequence[Chunk]) -> bool:
+        """Whether so many requests wait that who has such chunks waiting should bring no more."""
+        return self._sessions.crowded(chunks[0].scope.model)
+
     def leave(self, watch: Watch) -> None:
         """Forget a stream that has ended."""
         self._sessions.watches.close(watch)

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # A client that sends without reading its answers is read no further than this.
 OPEN_REQUESTS = 1024
+# While the queue is half full no stream has more of its requests wait there: the rest of it is for others.
+QUEUED = 64
 # And of generations that it has asked for no more is generated than this.
 UNREAD = 64
 
@@ -84,8 +86,12 @@ class Stream:
         while isinstance(data := await self._context.read(), bytes) and self._reads:
             serial += 1
             self._take(serial, data)
-            while self._unanswered >= OPEN_REQUESTS and self._reads:
+            while self._reads and (self._unanswered >= OPEN_REQUESTS or self._crowds()):
                 await self._progress()
+
+    def _crowds(self) -> bool:
+        """Whether the client has its share of a queue that others need too."""
+        return len(self._queued) >= QUEUED and self._inbox.crowded(next(reversed(self._queued.values())))
 
     def _take(self, serial: int, data: bytes) -> None:
         self._unanswered += 1

@@ -20,6 +20,9 @@ class EndlessInbox:
     def cancel(self, chunks):
         pass
 
+    def crowded(self, chunks):
+        return False
+
     def leave(self, watch):
         pass
 

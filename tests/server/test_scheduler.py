@@ -52,6 +52,17 @@ def test_the_integer_the_string_and_another_models_id_are_sequences_of_their_own
     assert not queue.holds(Scope("", "b"), "5")
 
 
+@pytest.mark.parametrize("limits", [{"max_queue": 4}, {"max_queue": 99, "max_total": 4}])
+def test_the_queue_is_crowded_when_half_of_its_places_are_taken(limits):
+    queue = scheduler(asked(1), **limits)
+    assert not queue.crowded("a")
+    queue.add(asked(1))
+    assert queue.crowded("a")
+    assert queue.crowded("b") == ("max_total" in limits)
+    queue.finish(taken(queue))
+    assert not queue.crowded("a"), "what runs has left it"
+
+
 def test_busy_rows_wait_each_alone_while_the_free_rows_run():
     first, many = asked(2, 3), asked(1, 2, 3, 4)
     queue = scheduler(first)

@@ -30,6 +30,7 @@ class FakeInbox:
         self.watches: list = []
         self.answers: list = []
         self.refusal: Exception | None = None
+        self.full = False
         self.took, self.dropped = asyncio.Event(), asyncio.Event()
 
     def take(self, data, reply, *, client=0, watch=None, answers=None):
@@ -55,6 +56,9 @@ class FakeInbox:
     def cancel(self, cancelled):
         self.cancelled.append(cancelled)
         self.dropped.set()
+
+    def crowded(self, chunks):
+        return self.full
 
     def leave(self, watch):
         self.left.append(watch)

@@ -158,9 +158,26 @@ async def test_one_that_is_held_and_dropped_lets_its_sequence_go_on(served):
     served.reader.reads = False
     served.send(write(steps=3))
     await served.reader.held()
-    served.inbox.cancel(served.chunks)
-    answer = await served.ask(one([5], sequence_id="s"))
+    held = served.chunks
+    behind = served.send(one([5], sequence_id="s"))
+    served.inbox.cancel(held)
+    answer = await result(behind)
     assert (columns(answer)["y"].item(), answer.parameters["recur_step"].int64_param) == (106, 2)
+    served.reader.resume()
+    assert len(served.server.scheduler) == 0
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_one_whose_answers_nobody_reads_is_given_up_when_its_sequence_would_be_idle(served, others):
+    served.reader.reads = False
+    last = served.send(write(steps=3))
+    behind = [served.send(one([5], sequence_id="s")) for _ in range(others)]
+    await served.reader.held()
+    served.server.clock.now += served.server.limits("a").idle_seconds + 1
+    expired = await served.server.sessions.expire()
+    assert "not read for 60 s" in (await result(last)).sentence
+    assert expired == 1 - others
+    assert [columns(await result(answer))["y"].item() for answer in behind] == [106] * others
     served.reader.resume()
     assert len(served.server.scheduler) == 0
 

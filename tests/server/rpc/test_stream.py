@@ -140,6 +140,24 @@ async def test_a_slow_reader_bounds_what_is_read(monkeypatch):
     assert [answer.infer_response.id for answer in context.written] == [str(number) for number in range(10)]
 
 
+async def test_while_the_queue_is_half_full_a_stream_has_its_share_there_and_no_more(monkeypatch):
+    monkeypatch.setattr(stream, "QUEUED", 3)
+    inbox, context = FakeInbox(), FakeContext([request(number) for number in range(10)])
+    inbox.full = True
+    served = serve(inbox, context)
+    await settle()
+    assert len(inbox.taken) == 3
+    inbox.answer(1)
+    await settle()
+    assert len(inbox.taken) == 4
+    inbox.full = False
+    inbox.answer(0)
+    await settle()
+    assert len(inbox.taken) == 10
+    served.cancel()
+    await asyncio.gather(served, return_exceptions=True)
+
+
 async def test_who_answers_a_request_many_times_is_told_to_wait_until_the_client_has_read(monkeypatch):
     monkeypatch.setattr(stream, "UNREAD", 3)
     inbox, context = FakeInbox(), FakeContext([request("a")])
