@@ -1,7 +1,7 @@
 """What a recipe is trained on, wherever it comes from: sequences in three parts, and what their numbers mean."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +11,9 @@ from training.data.series import Parts, Series
 from training.errors import DataInvalid
 
 Sequences = Sequence[Series]
+
+# Steps that are squared at a time.
+PIECE = 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +84,15 @@ class Data:
 def _units(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     count = sum(map(len, arrays))
     mean = sum(array.sum(0, dtype=np.float64) for array in arrays) / count
-    square = sum(np.square(array - mean, dtype=np.float64).sum(0) for array in arrays) / count
+    square = sum(np.square(piece - mean, dtype=np.float64).sum(0) for piece in _pieces(arrays)) / count
     return mean.astype(np.float32), np.sqrt(square).astype(np.float32)
+
+
+def _pieces(arrays: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Give the arrays' steps, no more at a time than fit into memory however long a sequence is."""
+    for array in arrays:
+        for first in range(0, len(array), PIECE):
+            yield array[first : first + PIECE]
 
 
 def digest_of_parts(parts: Parts[Sequences]) -> str:

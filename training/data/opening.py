@@ -6,6 +6,7 @@ from pathlib import Path
 from training.data.baselines import baselines
 from training.data.data import Data, Sequences, digest_of_parts
 from training.data.forms import open_set
+from training.data.own.mapped import mapped
 from training.data.own.settings import TableData, WavData
 from training.data.own.table import open_table
 from training.data.own.wavs import open_wavs
@@ -53,15 +54,16 @@ def _next_symbols(text: Text, part: str) -> Series:
 
 def _of_table(settings: TableData) -> Data:
     table = open_table(settings)
-    parts: Parts[Sequences] = table.parts.each(list)
+    parts: Parts[Sequences] = table.parts.each(mapped)
     licence = settings.licence or OWN
-    digest = f"sha256:{hashlib.sha256(Path(settings.path).read_bytes()).hexdigest()}"
+    with Path(settings.path).open("rb") as file:
+        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     classes = settings.classes
     return Data(parts, 0, len(classes), licence, digest, table.counts.note, labels=classes)
 
 
 def _of_wavs(settings: WavData) -> Data:
     wavs = open_wavs(settings)
-    parts: Parts[Sequences] = wavs.parts.each(list)
+    parts: Parts[Sequences] = wavs.parts.each(mapped)
     classes = tuple(wavs.classes)
     return Data(parts, 0, len(classes), settings.licence or OWN, digest_of_parts(parts), wavs.note, labels=classes)
