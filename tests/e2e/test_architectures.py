@@ -14,7 +14,9 @@ from demo.serving import ROOT, serving
 from models.golden import write_golden
 from models.manifest import Graphs, Manifest
 from models.repository import Repository
+from models.tensors import Arrays
 from tests.conformance.cells import CASES, SYMBOLS, Kind, exported, manifest_of, some_trial
+from training.export.start import CONTEXT, export_start
 from training.model import SequenceModel
 from training.verify import Trial, answers
 
@@ -32,20 +34,37 @@ def publish(repository: Repository, folder: Path, case: str, kind: Kind) -> Sequ
     torch.manual_seed(0)
     trial = some_trial(done.model, [3, 5, 2])
     golden = folder / f"{case}.npz"
-    write_golden(golden, {"x": trial.x, "lengths": trial.lengths, **trial.states}, answers(done.model, trial))
-    files = {"model.onnx": folder / f"{case}.onnx", "golden.npz": golden}
-    files["model.onnx"].write_bytes(done.main)
-    if done.step is not None:
-        files["step.onnx"] = folder / f"{case}.step.onnx"
-        files["step.onnx"].write_bytes(done.step)
-    graphs = Graphs("model.onnx", step="step.onnx" if done.step is not None else None)
+    write_golden(
+        golden,
+        {"x": trial.x, "lengths": trial.lengths, **trial.states},
+        answers(done.model, trial),
+        start=begun(done.model),
+    )
+    graphs = {"model.onnx": done.main, "step.onnx": done.step, "start.onnx": export_start(done.model)}
+    files = {"golden.npz": golden}
+    for file, graph in graphs.items():
+        if graph is not None:
+            files[file] = folder / f"{case}.{file}"
+            files[file].write_bytes(graph)
+    roles = {file.removesuffix(".onnx"): file for file in files if file in ("step.onnx", "start.onnx")}
     draft, name = manifest_of(done.model), model_name(case)
 
     def describe(version: int, digests: dict[str, str]) -> Manifest:
-        return msgspec.structs.replace(draft, name=name, version=version, files=digests, graphs=graphs)
+        return msgspec.structs.replace(
+            draft, name=name, version=version, files=digests, graphs=Graphs("model.onnx", **roles)
+        )
 
     repository.publish(name, files, describe)
     return done.model
+
+
+def begun(model: SequenceModel, context: np.ndarray | None = None) -> tuple[Arrays, Arrays] | None:
+    """Give what a start graph is fed and makes; None for a model that is told nothing."""
+    if not model.context:
+        return None
+    context = np.linspace(-1, 1, 3 * model.context, dtype=np.float32).reshape(3, -1) if context is None else context
+    state = model.begin(len(context), torch.from_numpy(context))
+    return {CONTEXT: context}, {f"state.{name}": tensor.detach().numpy() for name, tensor in state.items()}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +77,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Sequen
     for case in CASES:
         told[model_name(case)] = random.integers(0, SYMBOLS, (ROWS, TIME))
         told[f"{model_name(case)}.lengths"] = np.array([TIME, 1, 6, 9])
+        if (size := models[case].context) > 0:
+            told[f"{model_name(case)}.context"] = random.normal(size=(ROWS, size)).astype(np.float32)
     np.savez(folder / "asked.npz", **told)
     command = [sys.executable, "-m", "tests.e2e.every"]
     with serving(repository.root) as server:
@@ -73,7 +94,10 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Sequen
 def test_an_architecture_answers_through_the_server_as_in_torch(asked, case):
     models, told = asked
     name, model = model_name(case), models[case]
-    state = {f"state.{part}": tensor.detach().numpy() for part, tensor in model.cell.init_state(ROWS).items()}
+    if (made := begun(model, told.get(f"{name}.context"))) is not None:
+        _, state = made
+    else:
+        state = {f"state.{part}": tensor.numpy() for part, tensor in model.cell.init_state(ROWS).items()}
     expected = answers(model, Trial(told[name], told[f"{name}.lengths"], state))["y"]
     np.testing.assert_allclose(told[f"{name}.ragged"], expected, rtol=1e-5, atol=1e-5)
 
