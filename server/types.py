@@ -182,12 +182,10 @@ class Stored(NamedTuple):
     Attributes:
         outputs: by name, `[length, …]`, or `[…]` for one without a time axis.
         position: steps that the sequence had then.
-        length: steps of the request.
     """
 
     outputs: Arrays
     position: int
-    length: int
 
 
 class Record(NamedTuple):

@@ -121,7 +121,7 @@ class MemoryStore(StateStore):
                 name: arena.rows[slot : slot + 1].copy() if self._timed[name] else arena.rows[slot].copy()
                 for name, arena in self._answers.items()
             }
-        return Stored(outputs, record.position, record.length)
+        return Stored(outputs, record.position)
 
     @override
     def trim(self) -> None:

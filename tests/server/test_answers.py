@@ -75,7 +75,7 @@ def test_a_row_with_an_error_is_zeros_though_it_ran(turn):
 
 def test_a_row_that_is_answered_again_stands_beside_those_that_ran(turn):
     stored = {"y": np.array([[7]], np.float32), "last": np.array([7, -7])}
-    turn.replays[1] = Stored(stored, 9, 1)
+    turn.replays[1] = Stored(stored, 9)
     found = told(turn, Piece(np.array([0, 2, 3, 4]), outputs(1, 3, 4, 5)))
     assert found[0][2] == [[10, 11], [7, 0]]
     assert found[0][3] == [[1, -1], [7, -7]]

@@ -19,7 +19,7 @@ from server.types import UNNUMBERED, Answer, Record, Stored
 from tests.server.fakes import ADDER, SCOPE, Server, result
 
 LIVE = Record(position=7, length=2, digest=11, life=5)
-ENDED = Ended("has ended", 99.0, ADDER, LIVE, Stored({"y": np.zeros(2, np.float32)}, 7, 2))
+ENDED = Ended("has ended", 99.0, ADDER, LIVE, Stored({"y": np.zeros(2, np.float32)}, 7))
 UNCOUNTED = Record(position=7, length=UNNUMBERED, digest=0, life=0)
 EMPTY_START = Record(position=0, length=0, digest=11, life=0)
 

@@ -8,7 +8,7 @@ from server.types import Record, Scope, Stored
 from tests.server.fakes import ADDER
 
 SCOPE = Scope("", "adder")
-STORED = Stored({"y": np.zeros((2, 5), np.float32)}, position=7, length=2)
+STORED = Stored({"y": np.zeros((2, 5), np.float32)}, position=7)
 RECORD = Record(position=7, length=2, digest=1, life=0)
 
 

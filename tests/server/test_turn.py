@@ -56,7 +56,7 @@ def test_every_row_knows_whether_it_is_kept_and_whose_it_is(turn):
 def test_rows_that_are_answered_already_do_not_run(turn):
     assert turn.running().tolist() == [0, 1, 2, 3, 4, 5]
     turn.fail(4, NotFinite("no"))
-    turn.replays[0] = Stored({}, 2, 2)
+    turn.replays[0] = Stored({}, 2)
     assert turn.running().tolist() == [1, 2, 3, 5]
 
 
