@@ -200,7 +200,8 @@ def step(calls: Calls, sequence: int, states: dict[int, tuple[int, int]]) -> str
 
 @pytest.mark.timeout(900)
 def test_cancelled_streams_leave_no_memory(server: Serving):
-    cancelled(server, max(1_000, CANCELLED // 10))
+    # Until as many have come, what the allocator keeps still grows in large pieces.
+    cancelled(server, CANCELLED)
     before = resident_bytes(server)
     cancelled(server, CANCELLED)
     eventually(lambda: resident_bytes(server) - before < BYTES * CANCELLED + KEPT)
