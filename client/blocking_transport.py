@@ -11,7 +11,7 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc
 
 from client.channel import OPTIONS, Options
-from client.errors import Timeout, Unavailable
+from client.errors import InvalidRequest, Timeout, Unavailable
 from client.messages import Event, Notice, Request
 from client.plans import Call, Effect, More, Pause
 from client.routes import Routes
@@ -124,7 +124,10 @@ class Exchange:
             case Call(request, seconds) if self._streamed or request.many:
                 self._stream, self._id = self._transport.stream(), self._transport.request_id()
                 heard = self._stream.routes.heard
-                self._answers = self._stream.send(request, self._id)
+                try:
+                    self._answers = self._stream.send(request, self._id)
+                except InvalidRequest as error:
+                    return error
                 return self._next(heard, seconds)
             case Call(request, seconds):
                 return self._transport.call(request, seconds)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from client.errors import ClientError, Conflict, Full, InvalidRequest, SequenceGone
-from client.messages import Array, Arrays, Inputs, Reply, Request, SequenceId, as_arrays, last_steps
+from client.messages import Array, Arrays, Inputs, Reply, Request, SequenceId, as_arrays, as_bytes, last_steps
 from client.plans import Pause, Plan, ask
 from client.retry import HURRIED, Attempts, Retry, may_retry
 from client.status import row_error
@@ -204,8 +204,11 @@ def _comes_back(error: ClientError | None) -> bool:
 
 
 def _id_tensor(ids: Sequence[SequenceId]) -> Array:
-    if all(isinstance(value, int) for value in ids):
-        return np.array(ids, np.int64)
+    if all(isinstance(value, int | np.integer) for value in ids):
+        try:
+            return np.array(ids, np.int64)
+        except OverflowError as error:
+            raise InvalidRequest("'sequence_id' has an integer beyond 64 bits; give text or a smaller one") from error
     if all(isinstance(value, str) for value in ids):
-        return np.array([value.encode() for value in ids if isinstance(value, str)], object)
-    raise InvalidRequest("the sequence ids are integers and strings mixed; all of one kind are expected")
+        return np.array([as_bytes("'sequence_id'", value) for value in ids], object)
+    raise InvalidRequest("the sequence ids are not all integers or all strings; all of one kind are expected")

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from client.errors import ClientError
+from client.errors import ClientError, InvalidRequest
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -95,7 +95,7 @@ def answer_of(reply: Reply, position: int) -> Answer:
 
 def as_arrays(inputs: Inputs) -> Arrays:
     """Make arrays of what was given; text becomes the protocol's BYTES."""
-    return {name: _array(value) for name, value in inputs.items()}
+    return {name: _array(name, value) for name, value in inputs.items()}
 
 
 def last_steps(inputs: Arrays, rows: NDArray[np.intp]) -> Arrays:
@@ -108,9 +108,27 @@ def last_steps(inputs: Arrays, rows: NDArray[np.intp]) -> Arrays:
     }
 
 
-def _array(value: ArrayLike) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "US":
+def _array(name: str, value: ArrayLike) -> Array:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InvalidRequest(f"input '{name}' has parts of unequal lengths; pad them to one length") from error
+    if array.dtype.kind not in "USO":
         return array
-    encoded = [text.encode() if isinstance(text, str) else text for text in array.ravel().tolist()]
-    return np.array(encoded, dtype=object).reshape(array.shape)
+    encoded = np.empty(array.size, dtype=object)
+    encoded[:] = [as_bytes(f"input '{name}'", element) for element in array.ravel().tolist()]
+    return encoded.reshape(array.shape)
+
+
+def as_bytes(what: str, value: object) -> bytes:
+    """Encode text; `what` names it in the error where it is none, or none that UTF-8 can hold."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, int):
+        raise InvalidRequest(f"{what} has {value!r}; integers of 64 bits, or all numbers or all text, are expected")
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{what} has {value!r}; numbers, booleans, bytes or text are expected")
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"{what} has {value!r}; a lone surrogate is no text, send bytes or replace it") from error

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from tritonclient.grpc import InferInput, InferResult, service_pb2
 from tritonclient.utils import np_to_triton_dtype
 
@@ -14,13 +15,13 @@ Message = Any  # tritonclient ships no types
 
 def encode(request: Request, request_id: str, *, notices: bool = False) -> Message:
     """Write a request as a ModelInferRequest."""
-    message = service_pb2.ModelInferRequest(model_name=request.model, model_version=request.version, id=request_id)
+    message = _addressed(request, request_id)
     for name, array in request.inputs.items():
         tensor = _tensor(name, array)
         message.inputs.append(tensor._get_tensor())
         message.raw_input_contents.append(tensor._get_content())
     for name, value in _parameters(request, notices=notices).items():
-        _set(message.parameters[name], value)
+        _set(name, message.parameters[name], value)
     return message
 
 
@@ -42,6 +43,15 @@ def decode_streamed(response: Message) -> tuple[str, Event | Notice]:
     return reply.id, reply
 
 
+def _addressed(request: Request, request_id: str) -> Message:
+    try:
+        return service_pb2.ModelInferRequest(model_name=request.model, model_version=request.version, id=request_id)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(
+            f"model {request.model!r} in version {request.version!r} cannot be sent; names of text are expected"
+        ) from error
+
+
 def _parameters(request: Request, *, notices: bool) -> dict[str, Scalar]:
     given: dict[str, Scalar] = dict(request.parameters)
     if request.sequence_id is not None:
@@ -51,16 +61,23 @@ def _parameters(request: Request, *, notices: bool) -> dict[str, Scalar]:
     return given
 
 
-def _set(parameter: Message, value: Scalar) -> None:
-    match value:
-        case bool():
-            parameter.bool_param = value
-        case int():
-            parameter.int64_param = value
-        case float():
-            parameter.double_param = value
-        case str():
-            parameter.string_param = value
+def _set(name: str, parameter: Message, value: object) -> None:
+    try:
+        match value:
+            case bool() | np.bool_():
+                parameter.bool_param = bool(value)
+            case int() | np.integer():
+                parameter.int64_param = int(value)
+            case float() | np.floating():
+                parameter.double_param = float(value)
+            case str():
+                parameter.string_param = value
+            case _:
+                raise InvalidRequest(f"parameter '{name}' is {value!r}; a number, a boolean or text is expected")
+    except ValueError as error:
+        raise InvalidRequest(
+            f"parameter '{name}' is {value!r}; an integer of 64 bits, or text without lone surrogates, is expected"
+        ) from error
 
 
 def _scalars(parameters: Message) -> dict[str, Scalar]:

@@ -1,7 +1,9 @@
 """Values: answers read, inputs made arrays, last steps cut."""
 
 import numpy as np
+import pytest
 
+from client.errors import InvalidRequest
 from client.messages import Reply, answer_of, as_arrays, last_steps
 
 
@@ -28,3 +30,16 @@ def test_the_last_valid_step_of_each_row_is_cut():
     deep = last_steps({"x": x[..., None], "flag": np.array([7, 8, 9])}, np.array([1]))
     assert {name: array.tolist() for name, array in deep.items()} == {"x": [[[7]]], "flag": [8]}
     assert last_steps({"x": np.zeros((1, 0))}, np.array([0]))["x"].shape == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[[2**70]], [[1, 2], [3]], None, [[None]], [["\ud800"]], np.array([[object()]]), np.array([["a", 1]], object)],
+)
+def test_what_the_protocol_cannot_hold_is_one_line_that_names_the_input(value):
+    with pytest.raises(InvalidRequest, match=r"^INVALID_ARGUMENT: input 'x' .* (expected|length|it)$"):
+        as_arrays({"x": value})
+
+
+def test_text_in_an_array_of_objects_becomes_bytes_too():
+    assert as_arrays({"x": np.array([["ä", b"b"]], object)})["x"].tolist() == [["ä".encode(), b"b"]]

@@ -68,3 +68,10 @@ def test_what_the_server_refuses_to_generate_is_raised_and_leaves_the_sequence(c
         list(s.generate(x=[[1]], max_steps=2))
     assert s.step(x=[[3]])["y"].tolist() == [[3]]
     assert len(fake.requests) == 2
+
+
+def test_a_generation_that_cannot_be_written_leaves_the_sequence(client, fake):
+    with client.sequence("adder") as s:
+        with pytest.raises(InvalidRequest, match="'recur_seed'"):
+            list(s.generate(x=[[1]], max_steps=2, seed=2**70))
+        assert s.step(x=[[1]]).position == 1

@@ -96,7 +96,17 @@ def test_rows_that_came_through_are_kept_when_the_rest_is_refused_as_a_whole(cli
 def test_rows_and_ids_that_do_not_fit_are_named(client):
     with pytest.raises(InvalidRequest, match=r"'x' has shape \[3, 1\]; one row for each of 2 ids is expected"):
         client.rows("adder", [1, 2], x=[[1], [2], [3]])
-    with pytest.raises(InvalidRequest, match="integers and strings mixed"):
+    with pytest.raises(InvalidRequest, match="not all integers or all strings"):
         client.rows("adder", [1, "2"], x=[[1], [2]])
     with pytest.raises(InvalidRequest, match="no sequence ids came"):
         client.rows("adder", [], x=[])
+
+
+@pytest.mark.parametrize("ids", [[2**70, 1], ["\ud800", "a"]])
+def test_ids_that_the_protocol_cannot_hold_are_named(client, ids):
+    with pytest.raises(InvalidRequest, match="'sequence_id' has"):
+        client.rows("adder", ids, x=[[1], [2]])
+
+
+def test_numpys_integers_are_ids(client, fake):
+    assert client.rows("adder", np.array([1, 2]), start=True, x=[[1], [2]]).errors == [None, None]

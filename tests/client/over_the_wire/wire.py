@@ -76,3 +76,23 @@ def test_a_stream_carries_replies_errors_and_notices():
 def test_a_datatype_that_the_protocol_lacks_is_named(array):
     with pytest.raises(InvalidRequest, match=f"input 'x' is of {array.dtype}".replace("[", r"\[")):
         encode(Request("m", {"x": array}), "1")
+
+
+def test_numpys_scalars_are_parameters_as_pythons_are():
+    given = {"i": np.int64(3), "b": np.bool_(True), "f": np.float32(0.5)}
+    message = encode(Request("m", {}, sequence_id=np.int64(7), parameters=given), "1")
+    read = decode(echoed(message)).parameters
+    assert {name: read[name] for name in given} == {"i": 3, "b": True, "f": 0.5}
+    assert (read["b"], read["sequence_id"]) == (True, 7)
+
+
+@pytest.mark.parametrize("value", [2**70, None, "\ud800", [1]])
+def test_a_parameter_that_the_protocol_cannot_hold_is_named(value):
+    with pytest.raises(InvalidRequest, match=r"parameter 'recur_seed' is .* expected$"):
+        encode(Request("m", {}, parameters={"recur_seed": value}), "1")
+
+
+@pytest.mark.parametrize("named", [{"model": "\ud800"}, {"model": "m", "version": 3}])
+def test_a_model_that_has_no_name_of_text_is_told(named):
+    with pytest.raises(InvalidRequest, match="names of text are expected"):
+        encode(Request(**{"inputs": {}, **named}), "1")
