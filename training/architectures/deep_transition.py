@@ -8,7 +8,7 @@ Pascanu, Gulcehre, Cho and Bengio, "How to construct deep recurrent neural netwo
 DO-RNN. Deep Learning, section 10.5, figure 10.13 b and c.
 """
 
-from typing import Annotated, final
+from typing import Annotated, Literal, final
 
 import msgspec
 from torch import Tensor, nn
@@ -31,10 +31,18 @@ class DeepTransition(Cell):
         transition: layers from a state to the next.
         output: layers from the state to the output.
         shortcut: whether the last layer of the transition reads the old state too.
+        recurrent: how the matrices on the way from state to state begin; with a shortcut it is the way that counts.
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, transition: Count = 2, output: Layers = 0, shortcut: bool = False
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        transition: Count = 2,
+        output: Layers = 0,
+        shortcut: bool = False,
+        recurrent: Literal["uniform", "orthogonal"] = "uniform",
     ) -> None:
         super().__init__()
         if shortcut and transition == 1:
@@ -47,6 +55,10 @@ class DeepTransition(Cell):
         self.S = uniform(hidden_size, hidden_size, units=hidden_size) if shortcut else None
         self.transition = _layers(hidden_size, transition - 1)
         self.output = _layers(hidden_size, output)
+        if recurrent == "orthogonal":
+            through = [self.W, *(layer.weight for layer in self.transition if isinstance(layer, nn.Linear))]
+            for weight in through if self.S is None else [self.S]:
+                nn.init.orthogonal_(weight)
 
     @override
     def init_state(self, batch_size: int) -> State:

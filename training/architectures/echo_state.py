@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from typing_extensions import override
 
+from training.architectures.weights import largest_eigenvalue
 from training.cell import Cell, State
 from training.options import Positive
 
@@ -91,5 +92,4 @@ def _reservoir(units: int, density: float) -> Tensor:
     W = torch.empty(units, units).uniform_(-1, 1) * (torch.rand(units, units) < density)
     # A cycle through all units, without which a small and sparse matrix may have no eigenvalue but 0.
     W += torch.roll(torch.eye(units), 1, 0) * (W == 0)
-    radius = float(torch.linalg.eigvals(W.double()).abs().max())
-    return W / radius
+    return W / largest_eigenvalue(W)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from training.architectures.weights import orthogonal, uniform, zeros
+from training.architectures.weights import largest_eigenvalue, orthogonal, uniform, zeros
 from training.cell import Cell, State
+from training.options import Positive
 
 _INPUTS_OFF = 0.001
 
@@ -29,6 +30,8 @@ class RNN(Cell):
         hidden_size: units.
         activation: f.
         recurrent: how W begins.
+        spectral_radius: its largest absolute eigenvalue then, to which it is scaled; as it was drawn unless given.
+        input_scale: what U is multiplied by as it begins: small inputs leave tanh nearly linear, and gradients pass.
     """
 
     def __init__(
@@ -38,6 +41,8 @@ class RNN(Cell):
         *,
         activation: Literal["tanh", "relu"] = "tanh",
         recurrent: Literal["uniform", "identity", "orthogonal"] = "uniform",
+        spectral_radius: Positive | None = None,
+        input_scale: Positive = 1.0,
     ) -> None:
         super().__init__()
         self.input_size = input_size
@@ -52,6 +57,10 @@ class RNN(Cell):
             nn.init.normal_(self.U, std=_INPUTS_OFF)
         else:
             self.W = uniform(hidden_size, hidden_size, units=hidden_size)
+        with torch.no_grad():
+            self.U.mul_(input_scale)
+            if spectral_radius is not None:
+                self.W.mul_(spectral_radius / largest_eigenvalue(self.W))
 
     @override
     def init_state(self, batch_size: int) -> State:

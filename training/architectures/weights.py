@@ -24,6 +24,11 @@ def orthogonal(units: int) -> nn.Parameter:
     return nn.Parameter(W)
 
 
+def largest_eigenvalue(W: Tensor) -> float:
+    """Give the spectral radius, the largest absolute eigenvalue, of a square matrix."""
+    return float(torch.linalg.eigvals(W.double()).abs().max())
+
+
 def groups(units: int, count: int) -> Tensor:
     """Number the group of each unit, `[units]`, in `count` groups as equal as can be; raises ValueError."""
     if count > units:

@@ -32,3 +32,14 @@ def test_a_shortcut_carries_the_state_around_layers_that_say_nothing(seed):
                 layer.weight.zero_()
         moved = cell.step(x, {"h": h})[0] != cell.step(x, {"h": h + 1})[0]
         assert bool(moved.any()) is shortcut
+
+
+def test_an_orthogonal_way_is_the_shortcut_where_there_is_one_and_else_all_layers_of_the_transition(seed):
+    torch.manual_seed(seed)
+    around, through = (DeepTransition(3, 4, shortcut=shortcut, recurrent="orthogonal") for shortcut in (True, False))
+    assert [_is_orthogonal(weight) for weight in (around.S, around.W)] == [True, False]
+    assert [_is_orthogonal(weight) for weight in (through.W, through.transition[0].weight)] == [True, True]
+
+
+def _is_orthogonal(weight: torch.Tensor) -> bool:
+    return torch.allclose(weight @ weight.T, torch.eye(len(weight)), atol=1e-5)

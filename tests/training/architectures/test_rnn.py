@@ -112,3 +112,14 @@ def test_an_orthogonal_matrix_keeps_lengths(seed):
     torch.manual_seed(seed)
     W = RNN(3, 16, recurrent="orthogonal").W
     torch.testing.assert_close(W @ W.T, torch.eye(16), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("recurrent", ["uniform", "identity", "orthogonal"])
+def test_the_weights_begin_at_the_scales_that_are_asked_for(recurrent, seed):
+    torch.manual_seed(seed)
+    plain = RNN(3, 20, recurrent=recurrent)
+    torch.manual_seed(seed)
+    scaled = RNN(3, 20, recurrent=recurrent, spectral_radius=0.95, input_scale=0.1)
+    assert torch.linalg.eigvals(scaled.W.double()).abs().max() == pytest.approx(0.95)
+    torch.testing.assert_close(scaled.W / scaled.W.norm(), plain.W / plain.W.norm())
+    torch.testing.assert_close(scaled.U, 0.1 * plain.U)
