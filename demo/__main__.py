@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="where run folders are")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe")
     options = parser.parse_args(arguments)
+    if options.text and not Path(options.text).is_file():
+        sys.stderr.write(f"demo: TEXT: there is no file '{options.text}'; give the path of a text file\n")
+        return 2
     # Your own text is a model of its own, beside the other.
     overrides = [f"data.path={Path(options.text).resolve()}", "name=mytext"] if options.text else []
     overrides += options.set

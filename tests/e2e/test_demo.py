@@ -50,6 +50,12 @@ def test_an_empty_text_is_one_line_and_no_traceback(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_text_that_is_not_there_is_named_in_one_line(tmp_path: Path):
+    done = demo(tmp_path, tmp_path / "none.txt")
+    assert done.returncode == 2
+    assert done.stderr == f"demo: TEXT: there is no file '{tmp_path / 'none.txt'}'; give the path of a text file\n"
+
+
 def test_the_client_of_the_readme_runs_as_it_is_written(tmp_path: Path):
     block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert block
