@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_type_hints
 
@@ -9,7 +10,8 @@ import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+# JSON, in which a run keeps its recipe, has no infinity.
+Positive = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")

@@ -62,3 +62,12 @@ def test_the_sensor_example_runs(sums):
 
 def test_the_example_of_many_sequences_runs(sums):
     assert run("-m", "examples.many", sums.listen, "sum").count("all answered") == 10
+
+
+@pytest.mark.parametrize("example", ["sensor", "many"])
+def test_an_example_that_asks_for_no_model_of_the_servers_says_so_in_a_line(sums, example):
+    command = [sys.executable, "-m", f"examples.{example}", sums.listen, "none"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "NOT_FOUND MODEL_NOT_FOUND" in done.stderr

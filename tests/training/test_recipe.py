@@ -77,6 +77,7 @@ def test_the_last_of_two_overrides_wins():
         ("training.batch=0", "training.batch: Expected `int` >= 1, got 0"),
         ("model.dropout=1.0", "model.dropout: Expected `float` < 1.0, got 1.0"),
         ("training.learning_rate=nan", "training.learning_rate: Expected `float` > 0.0, got nan"),
+        ("training.clip=inf", "training.clip: Expected `float` <= 1.7976931348623157e+308, got inf"),
         ("training.updatez=5", "training: there is no key 'updatez'; there is solver, updates, batch, steps"),
         ("data.file=x", "data: there is no key 'file'; there is kind, path, licence"),
         (
