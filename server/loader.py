@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -48,8 +47,8 @@ class Loader:
         sequences: whoever keeps the sequences of the versions.
         changed: told of every version that begins or ceases to serve, or is refused.
         probe: tries a version where it can end no server; raises ModelError.
-        place: where the states of the versions lie.
         left: tells by how many bytes the states in the store of a version of a model may grow.
+        place: where the states of the versions lie.
         clock: monotonic seconds.
 
     Attributes:
@@ -66,8 +65,8 @@ class Loader:
         *,
         changed: Changed,
         probe: Probe,
+        left: Left,
         place: Place = HostRows,
-        left: Left = lambda _name, _store: math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository

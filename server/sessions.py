@@ -193,9 +193,10 @@ class Sessions(Turns):
     def _expire(self, key: ModelKey, slots: Slots, now: float) -> int:
         """End those of some sequences that are idle still."""
         seconds, store, roster, count = self._idle_seconds(key), self._catalogue[key].store, self._rosters.of(key), 0
+        unread = QueueTimeout(f"the answers were not read for {seconds:g} s")
         for slot in store.records.idle_since(now - seconds, among=slots).tolist():
             scope, sequence = roster.who(slot)
-            self._engine.abandon(scope, sequence, QueueTimeout(f"the answers were not read for {seconds:g} s"))
+            self._engine.abandon(scope, sequence, unread)
             if self._engine.holds(scope, sequence):
                 store.records.used[slot] = now
                 continue

@@ -29,10 +29,10 @@ def loaded(tmp_path_factory) -> tuple[Repository, dict[str, CheckedModel]]:
     return repository, {name: load_checked(repository, place) for name, place in places.items()}
 
 
-@pytest.fixture(scope="module")
-def calls(loaded) -> Iterator[stubs.GRPCInferenceServiceStub]:
+@pytest.fixture(scope="module", params=["--max-state-bytes", "--max-total-state-bytes"])
+def calls(loaded, request) -> Iterator[stubs.GRPCInferenceServiceStub]:
     with (
-        serving(loaded[0].root, "--max-state-bytes", "8KiB") as server,
+        serving(loaded[0].root, request.param, "8KiB") as server,
         grpc.insecure_channel(server.listen) as channel,
     ):
         yield stubs.GRPCInferenceServiceStub(channel)

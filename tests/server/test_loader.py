@@ -1,4 +1,5 @@
 import asyncio
+import math
 import os
 import shutil
 import threading
@@ -56,6 +57,7 @@ class Followed:
             settings,
             changed=self.changed,
             probe=self.probe,
+            left=lambda _name, _store: math.inf,
             clock=lambda: self.now,
         )
 

@@ -168,6 +168,17 @@ async def test_no_room_in_the_queue_refuses_a_request_at_once():
     assert served.server.metrics.registry.get_sample_value("recur_rejections_total", {"reason": "QUEUE_FULL"}) == 1
 
 
+async def test_half_a_queue_is_crowded_for_who_has_requests_there():
+    served = Served(max_queue=4)
+    served.send(one([1]))
+    mine = served.chunks
+    assert not served.inbox.crowded(mine)
+    served.send(one([2]))
+    assert served.inbox.crowded(mine)
+    served.inbox.cancel(served.chunks)
+    assert not served.inbox.crowded(mine)
+
+
 async def test_a_request_that_is_dropped_leaves_the_queue_and_its_sequences_go_on():
     served = Served()
     async with served.server.running():

@@ -28,14 +28,9 @@ def mapped(sequences: Iterable[Series]) -> list[Series]:
     Raises:
         DataInvalid: the folder has no room for them.
     """
-    with tempfile.TemporaryFile(prefix="recur-") as file:
-        try:
-            places = [(_write(file, one.inputs), _write(file, one.targets)) for one in sequences]
-            file.flush()
-        except OSError as error:
-            raise DataInvalid(
-                f"'{tempfile.gettempdir()}' cannot keep the sequences: {error.strerror}; TMPDIR names another folder"
-            ) from error
+    # Without a buffer: what it could not write when the disk is full it would try again as the file closes.
+    with tempfile.TemporaryFile(buffering=0, prefix="recur-") as file:
+        places = [(_write(file, one.inputs), _write(file, one.targets)) for one in sequences]
         # The view outlives the file's name and handle; a map of nothing is refused by the system.
         memory = mmap.mmap(file.fileno(), 0) if file.tell() else mmap.mmap(-1, 1)
     return [Series(_view(memory, inputs), _view(memory, targets)) for inputs, targets in places]
@@ -43,8 +38,14 @@ def mapped(sequences: Iterable[Series]) -> list[Series]:
 
 def _write(file: IO[bytes], array: np.ndarray) -> Place:
     place = Place(file.tell(), array.shape, array.dtype)
-    file.write(array.tobytes())
-    file.write(bytes(-file.tell() % ALIGNMENT))
+    left = memoryview(array.tobytes() + bytes(-array.nbytes % ALIGNMENT))
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        raise DataInvalid(
+            f"'{tempfile.gettempdir()}' cannot keep the sequences: {error.strerror}; TMPDIR names another folder"
+        ) from error
     return place
 
 

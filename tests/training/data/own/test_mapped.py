@@ -1,9 +1,11 @@
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 from tests.training.data.own.memory import run_measured
-from training.data.own import mapped as module
 from training.data.own.mapped import mapped
 from training.data.series import Series
 from training.errors import DataInvalid
@@ -32,12 +34,19 @@ def test_no_sequences_are_none():
 
 
 def test_a_folder_without_room_is_told_with_what_to_do(monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    with Path("/dev/full").open("r+b", buffering=0) as full:
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full)
+        with pytest.raises(DataInvalid, match="cannot keep the sequences: No space left on device; TMPDIR names"):
+            mapped(SERIES.values())
 
-    monkeypatch.setattr(module, "_write", full)
-    with pytest.raises(DataInvalid, match="cannot keep the sequences: No space left on device; TMPDIR names another"):
-        mapped(SERIES.values())
+
+def test_what_reading_meets_is_not_blamed_on_the_folder():
+    def unreadable():
+        yield SERIES["a class"]
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        mapped(unreadable())
 
 
 OPEN = """
