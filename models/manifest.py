@@ -7,7 +7,7 @@ from typing import Literal, Self
 import msgspec
 
 from models.errors import ManifestInvalid
-from models.tensors import DType, Shape
+from models.tensors import TIME, DType, Shape
 
 FILE = "manifest.json"
 GOLDEN = "golden.npz"
@@ -38,6 +38,11 @@ class TensorSpec(_Part, frozen=True):
         for axis in self.shape:
             if isinstance(axis, int) and axis < 1:
                 raise ValueError(f"axis {axis} of tensor '{self.name}' must be at least 1, or the name of a free axis")
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its first axis is time."""
+        return self.shape[:1] == (TIME,)
 
 
 class StateSpec(_Part, frozen=True):

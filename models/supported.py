@@ -16,15 +16,29 @@ def refuse_unsupported(manifest: Manifest) -> None:
 
 
 def _unsupported(manifest: Manifest) -> Iterable[str]:
-    if manifest.kind != "step":
-        yield f"kind '{manifest.kind}'"
+    if manifest.kind == "sequence":
+        yield from _unsupported_whole(manifest)
     if manifest.decode is not None:
         yield from _unsupported_decode(manifest, manifest.decode)
     for field, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
         for index, tensor in enumerate(tensors):
-            fixed = tensor.shape[1:] if tensor.shape[:1] == (TIME,) else tensor.shape
+            fixed = tensor.shape[1:] if tensor.is_timed else tensor.shape
             if any(isinstance(axis, str) for axis in fixed):
                 yield f"{field}[{index}].shape with a free axis other than time, or time other than first"
+
+
+def _unsupported_whole(manifest: Manifest) -> Iterable[str]:
+    """Tell what a model that is run once, on the whole sequence, cannot have."""
+    if manifest.states:
+        yield "states of kind 'sequence', which begins nowhere but at the beginning,"
+    if manifest.decode is not None:
+        yield "decode of kind 'sequence'"
+    for role in ("start", "step", "peek"):
+        if getattr(manifest.graphs, role) is not None:
+            yield f"graphs.{role} of kind 'sequence'"
+    for index, tensor in enumerate(manifest.inputs):
+        if not tensor.is_timed:
+            yield f"inputs[{index}].shape without time in kind 'sequence'"
 
 
 def _unsupported_decode(manifest: Manifest, decode: Decode) -> Iterable[str]:

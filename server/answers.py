@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from models.manifest import TensorSpec
-from models.tensors import NUMPY, TIME, fixed_shape
+from models.tensors import NUMPY, fixed_shape
 from server.errors import RecurError
+from server.signature import Signature
 from server.turn import Turn
-from server.types import Answer, Arrays, Chunk, Slots, Stored
+from server.types import Answer, Arrays, Chunk, Ints, Slots, Stored
 
 
 class Piece(NamedTuple):
@@ -19,23 +20,25 @@ class Piece(NamedTuple):
     outputs: Arrays
 
 
-def answers(specs: Sequence[TensorSpec], turn: Turn, pieces: Sequence[Piece]) -> Iterable[tuple[Chunk, Answer]]:
+def answers(signature: Signature, turn: Turn, pieces: Sequence[Piece]) -> Iterable[tuple[Chunk, Answer]]:
     """Give each chunk its answer: cut from the outputs where all rows ran together, else put together row by row.
 
     Args:
-        specs: the outputs of the part that ran.
+        signature: of the part that ran.
         turn: the rows, and what was decided of each.
         pieces: what the rows that ran gave.
     """
+    specs, told = signature.outputs, turn.told() if signature.whole else None
     if len(pieces) == 1 and not turn.errors and not turn.replays:
-        yield from _cut(specs, turn, pieces[0].outputs)
+        yield from _cut(specs, turn, pieces[0].outputs, told)
         return
     for chunk, first, stop in turn.chunk_rows():
         positions = turn.positions[first:stop]
         replayed = np.zeros(stop - first, np.bool_)
         replayed[[row - first for row in turn.replays if first <= row < stop]] = True
         errors = {row - first: error for row, error in turn.errors.items() if first <= row < stop}
-        yield chunk, Answer(_put_together(specs, turn, pieces, chunk, first, stop), positions, replayed, errors)
+        time = chunk.time if told is None else _longest(specs, turn, told, first, stop)
+        yield chunk, Answer(_put_together(specs, turn, pieces, time, first, stop), positions, replayed, errors)
 
 
 def refused(chunk: Chunk, error: RecurError) -> Answer:
@@ -43,28 +46,40 @@ def refused(chunk: Chunk, error: RecurError) -> Answer:
     return Answer({}, np.zeros(chunk.rows, np.int64), None, dict.fromkeys(range(chunk.rows), error))
 
 
-def _cut(specs: Sequence[TensorSpec], turn: Turn, outputs: Arrays) -> Iterable[tuple[Chunk, Answer]]:
+def _longest(specs: Sequence[TensorSpec], turn: Turn, told: Ints, first: int, stop: int) -> int:
+    """How many steps the longest of a chunk's rows is answered."""
+    timed = [spec.name for spec in specs if spec.is_timed]
+    again = [len(stored.outputs[name]) for row, stored in turn.replays.items() if first <= row < stop for name in timed]
+    unanswered = turn.replays.keys() | turn.errors.keys()
+    return max([0, *again, *(told.item(row) for row in range(first, stop) if row not in unanswered)])
+
+
+def _cut(specs: Sequence[TensorSpec], turn: Turn, outputs: Arrays, told: Ints | None) -> Iterable[tuple[Chunk, Answer]]:
     positions = turn.positions
-    tensors = [(spec.name, outputs[spec.name], spec.shape[:1] == (TIME,)) for spec in specs]
+    tensors = [(spec.name, outputs[spec.name], spec.is_timed) for spec in specs]
     for chunk, first, stop in turn.chunk_rows():
-        time = chunk.time
+        time = chunk.time if told is None else int(told[first:stop].max())
         found = {name: array[first:stop, :time] if timed else array[first:stop] for name, array, timed in tensors}
         yield chunk, Answer(found, positions[first:stop])
 
 
 def _put_together(
-    specs: Sequence[TensorSpec], turn: Turn, pieces: Sequence[Piece], chunk: Chunk, first: int, stop: int
+    specs: Sequence[TensorSpec], turn: Turn, pieces: Sequence[Piece], time: int, first: int, stop: int
 ) -> Arrays:
     """Outputs of one chunk: rows that ran, rows that are answered again, zeros for the others."""
     outputs = {}
     for spec in specs:
-        timed = spec.shape[:1] == (TIME,)
-        axes = (chunk.time, *fixed_shape(spec.shape[1:])) if timed else fixed_shape(spec.shape)
+        timed = spec.is_timed
+        axes = (time, *fixed_shape(spec.shape[1:])) if timed else fixed_shape(spec.shape)
         outputs[spec.name] = output = np.zeros((stop - first, *axes), NUMPY[spec.dtype])
         for rows, found in pieces:
             here = (rows >= first) & (rows < stop) & ~np.isin(rows, list(turn.errors))
             part = found[spec.name][here]
-            output[rows[here] - first] = part[:, : chunk.time] if timed else part
+            places = rows[here] - first
+            if timed:
+                output[places, : part.shape[1]] = part[:, :time]
+            else:
+                output[places] = part
         for row, stored in turn.replays.items():
             if first <= row < stop:
                 _replay(output, row - first, stored, spec.name, timed=timed)

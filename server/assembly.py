@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.tensors import TIME
 from server.signature import Signature
 from server.turn import Turn
 from server.types import Array, Arrays, Batch, Slots, Starting
@@ -14,9 +13,7 @@ def assemble(signature: Signature, turn: Turn, rows: Slots) -> Batch:
     """Put rows of a turn together, padded with zeros to the longest."""
     longest = max(chunk.time for chunk in turn.chunks)
     inputs = {
-        spec.name: _stack(
-            [chunk.inputs[spec.name] for chunk in turn.chunks], longest if spec.shape[:1] == (TIME,) else None
-        )
+        spec.name: _stack([chunk.inputs[spec.name] for chunk in turn.chunks], longest if spec.is_timed else None)
         for spec in signature.inputs
     }
     batch = Batch(
@@ -32,6 +29,7 @@ def assemble(signature: Signature, turn: Turn, rows: Slots) -> Batch:
         turn.plain,
         longest,
         spans=turn.spans,
+        told=turn.told() if signature.whole else None,
     )
     if len(rows) < len(turn.slots):
         batch = batch.of(rows)

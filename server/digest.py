@@ -3,7 +3,6 @@
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from models.tensors import TIME
 from server.signature import Signature
 from server.types import Chunk
 
@@ -20,7 +19,7 @@ def digests(chunk: Chunk, signature: Signature) -> list[int]:
     found: list[int] = (chunk.lengths * 4 + chunk.start * 2 + chunk.end).tolist()
     for spec in signature.inputs:
         array = chunk.inputs[spec.name]
-        timed = spec.shape[:1] == (TIME,)
+        timed = spec.is_timed
         if timed and int(chunk.lengths.min()) < array.shape[1]:
             lengths = chunk.lengths.tolist()
             rows = [array[row, :length].tobytes() for row, length in enumerate(lengths)]

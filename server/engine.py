@@ -157,7 +157,7 @@ class Engine:
             pieces = await self._run(model, turn, rows, executor) if len(rows) else []
             turns.commit(turn)
             metrics.judged(len(turn.replays), turn.errors.values())
-            for chunk, answer in answers(model.runtime.signatures[turn.part].outputs, turn, pieces):
+            for chunk, answer in answers(model.runtime.signatures[turn.part], turn, pieces):
                 if (follower := chunk.done(chunk, answer)) is not None:
                     followers.append(follower)
         finally:

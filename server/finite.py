@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from models.device_array import Rows
-from models.tensors import TIME
 from server.signature import Signature
 from server.types import Array, Arrays, Batch, Flags, Ints, States
 
@@ -25,7 +24,7 @@ def finite_rows(signature: Signature, batch: Batch, outputs: Arrays, next_states
     for spec in signature.inputs:
         array = batch.inputs[spec.name]
         if array.dtype.kind == "f":
-            finite &= _finite_given(array, batch.lengths if spec.shape[:1] == (TIME,) else None)
+            finite &= _finite_given(array, batch.lengths if spec.is_timed else None)
     for starting in batch.starting:
         for array in starting.inputs.values():
             finite[starting.rows] &= _all_finite(array)

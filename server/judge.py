@@ -7,7 +7,7 @@ import numpy as np
 
 from server.catalogue import Catalogue, ServedModel
 from server.digest import digests
-from server.errors import RecurError, VersionMismatch
+from server.errors import InvalidRequest, RecurError, VersionMismatch
 from server.exactly_once import Asked, Verdict, decide
 from server.past import Past
 from server.room import Room
@@ -35,6 +35,12 @@ class Judge:
     def begin(self, chunks: Sequence[Chunk]) -> Turn:
         """Judge the rows of chunks of one model version."""
         model = self._catalogue[chunks[0].model]
+        turn = self._judged(model, chunks)
+        if model.runtime.signatures[turn.part].whole:
+            self._refuse_longer(model, turn)
+        return turn
+
+    def _judged(self, model: ServedModel, chunks: Sequence[Chunk]) -> Turn:
         slots, all_live = self._slots(model, chunks)
         turn, records = Turn(chunks, slots), model.store.records
         turn.before = before = records.position.take(slots, mode="clip")
@@ -54,6 +60,20 @@ class Judge:
         if not goes_on.all():
             self._judge(model, turn, np.flatnonzero(~goes_on).tolist())
         return turn
+
+    def _refuse_longer(self, model: ServedModel, turn: Turn) -> None:
+        """Refuse rows whose sequence would have more steps than are kept until its end."""
+        most = self._room.limits(model.key.name).max_sequence_steps
+        steps = np.where(turn.fresh, 0, turn.before) + turn.lengths
+        rows = turn.running()
+        for row in rows[(turn.slots[rows] >= 0) & (steps[rows] > most)].tolist():
+            turn.fail(
+                row,
+                InvalidRequest(
+                    f"the sequence would have {steps.item(row)} steps, and {most} are the most that are kept until its "
+                    "end; end it earlier, or begin anew"
+                ),
+            )
 
     def _slots(self, model: ServedModel, chunks: Sequence[Chunk]) -> tuple[Slots, bool]:
         """Look up the slots of all rows, and whether each has one."""

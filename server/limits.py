@@ -17,6 +17,7 @@ class Limits(msgspec.Struct, frozen=True):
         max_queue_seconds: while a request waits longer than this, new ones are refused; 0 for no limit.
         idle_seconds: a sequence without a request for so long is ended.
         max_generated_steps: steps that one request may generate at most.
+        max_sequence_steps: steps of one sequence at most, where a model answers when it is complete.
         ended_retention_seconds: how long an ended sequence's last answer is kept for a retry.
     """
 
@@ -31,6 +32,7 @@ class Limits(msgspec.Struct, frozen=True):
     idle_seconds: float = 600.0
     ended_retention_seconds: float = 60.0
     max_generated_steps: int = 4096
+    max_sequence_steps: int = 16_384
 
 
 class Totals(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from models.repository import ModelVersion, Repository
 from models.supported import refuse_unsupported
 from models.tensors import describe_shape
 from server.catalogue import Catalogue, ServedModel, State
+from server.collecting import nothing_kept
 from server.options import Versions
 from server.padding import Padding
 from server.retirement import Changed, Live, Retirement
@@ -195,11 +196,12 @@ class Loader:
         threads, device = self._settings.threads, self._settings.device
         checked = load_checked(self._repository, place, threads=threads, device=device)
         limits = self._settings.limits(place.name)
+        kept = nothing_kept(checked.manifest)
         store = MemoryStore(
-            checked.initial,
+            checked.initial | kept,
             checked.manifest.outputs,
             capacity=limits.max_sequences,
-            ragged=Padding(checked.manifest.states).names,
+            ragged=Padding(checked.manifest.states).names | kept.keys(),
             left=partial(self._left, place.name),
             place=self._place,
         )
@@ -211,7 +213,7 @@ class Loader:
         return ServedModel(
             key,
             checked.manifest,
-            Runtime(checked.runner, store, vocabulary=checked.vocabulary),
+            Runtime(checked.runner, store, vocabulary=checked.vocabulary, most_steps=limits.max_steps),
             store,
             _parameters(checked, device),
         )
@@ -272,6 +274,7 @@ def _parameters(checked: CheckedModel, device: str) -> dict[str, str]:
     parameters = {
         "digest": manifest.files[manifest.graphs.main],
         "batch_invariant": "true" if invariant else "false",
+        "kind": manifest.kind,
     }
     runner = checked.runner
     for name, specs in (

@@ -203,6 +203,12 @@ LIMITS = (
     Option("--idle-seconds", SECONDS, _LIMITS.idle_seconds, "a sequence without a request for so long is ended"),
     Option("--max-generated-steps", COUNT, _LIMITS.max_generated_steps, "steps that one request may generate at most"),
     Option(
+        "--max-sequence-steps",
+        COUNT,
+        _LIMITS.max_sequence_steps,
+        "steps of one sequence at most, where a model answers when it is complete",
+    ),
+    Option(
         "--ended-retention-seconds",
         SECONDS_OR_NONE,
         _LIMITS.ended_retention_seconds,

@@ -9,7 +9,9 @@ import numpy as np
 
 from models.device_array import Rows, on_host
 from models.runner import Runner
+from server.collecting import Collecting
 from server.finite import finite_rows
+from server.limits import Limits
 from server.padding import Padding
 from server.signature import signatures_of
 from server.stores.base import StateStore
@@ -31,6 +33,12 @@ class Piece(NamedTuple):
 class Runtime:
     """A model version's graphs and its states.
 
+    Args:
+        runner: of its graphs.
+        store: of its states.
+        vocabulary: the text of the file.
+        most_steps: rows times the longest row's steps that run together at most, where sequences run when complete.
+
     Attributes:
         signatures: the tensors of each part.
         vocabulary: the symbols that the model is fed back, where it generates and has texts for them.
@@ -40,13 +48,16 @@ class Runtime:
         ModelDamaged: the vocabulary is none, or not that of the model's symbols.
     """
 
-    def __init__(self, runner: Runner, store: StateStore, *, vocabulary: str | None = None) -> None:
+    def __init__(
+        self, runner: Runner, store: StateStore, *, vocabulary: str | None = None, most_steps: int = Limits().max_steps
+    ) -> None:
         self.vocabulary = vocabulary_of(runner.manifest, vocabulary)
         decode, texts = runner.manifest.decode, self.vocabulary
         self.signatures = signatures_of(runner, {} if decode is None or texts is None else {decode.input: texts})
         self._runner = runner
         self._store = store
         self._padding = Padding(runner.manifest.states)
+        self._collecting = Collecting(runner, most_steps=most_steps) if runner.manifest.kind == "sequence" else None
         self._allow_nonfinite = runner.manifest.allow_nonfinite
         self._seconds_per_step: dict[Part, float] = {}
 
@@ -96,6 +107,9 @@ class Runtime:
     def _compute(self, batch: Batch, states: States) -> tuple[Arrays, States]:
         if batch.part == "start":
             return {}, states
+        if self._collecting is not None and batch.told is not None:
+            outputs, kept = self._collecting.run(batch, states.ragged, batch.told)
+            return outputs, States({}, kept)
         run: Run = self._peek if batch.part == "peek" and self._runner.peek_outputs else self._runner.run
         if not self._padding.names:
             outputs, next_states = run(batch.inputs, batch.lengths, states.fixed)
@@ -135,4 +149,6 @@ def _kept(batch: Batch, finite: Flags | None) -> Slots | None:
 
 
 def _steps(batch: Batch) -> int:
+    if batch.told is not None:
+        return max(1, int(batch.told.max())) * len(batch.told)
     return max(1, batch.time) * len(batch.lengths)

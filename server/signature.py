@@ -26,6 +26,7 @@ class Signature(NamedTuple):
         ragged: whether rows of different lengths may run together.
         free: the inputs that have a free axis other than time; rows run together where they have the same sizes.
         texts: the inputs that may come as text, with their vocabularies.
+        whole: whether a sequence is answered when it is complete, and not before.
     """
 
     inputs: Sequence[TensorSpec]
@@ -34,13 +35,21 @@ class Signature(NamedTuple):
     ragged: bool = True
     free: Sequence[str] = ()
     texts: Mapping[str, Vocabulary] = NO_TEXTS
+    whole: bool = False
 
 
 def signatures_of(runner: Runner, texts: Mapping[str, Vocabulary] = NO_TEXTS) -> Mapping[Part, Signature]:
     """Give the signature of each part; raises ModelUnsupported for tensors that the protocol cannot carry."""
     manifest = runner.manifest
+    whole = manifest.kind == "sequence"
     run = Signature(
-        manifest.inputs, manifest.outputs, runner.start_inputs, ragged=manifest.lengths is not None, texts=texts
+        manifest.inputs,
+        manifest.outputs,
+        runner.start_inputs,
+        # What is kept until the end may be of any length, whatever the graph takes.
+        ragged=manifest.lengths is not None or whole,
+        texts=texts,
+        whole=whole,
     )
     peek = run._replace(starting=())
     if runner.peek_outputs:
@@ -63,7 +72,7 @@ def _check_names(inputs: Sequence[TensorSpec], own: Sequence[TensorSpec], role: 
 
 def _check_peek(peek: Signature) -> None:
     _check_names((), peek.inputs, "peek")
-    timed = any(spec.shape[:1] == (TIME,) for spec in peek.inputs)
+    timed = any(spec.is_timed for spec in peek.inputs)
     for spec in peek.inputs:
         if TIME in spec.shape[1:]:
             raise ModelUnsupported(f"graphs.peek takes '{spec.name}' with time on another axis than the first")
@@ -77,4 +86,4 @@ def _check_peek(peek: Signature) -> None:
 
 
 def _untimed(spec: TensorSpec) -> Shape:
-    return spec.shape[1:] if spec.shape[:1] == (TIME,) else spec.shape
+    return spec.shape[1:] if spec.is_timed else spec.shape

@@ -74,6 +74,11 @@ class Turn:
         if self.part == "peek":
             self.advances = constant(0, rows)
 
+    def told(self) -> Ints:
+        """Give how many steps each row is answered where answers come at the end, `[rows]`; 0 for rows that go on."""
+        complete = self.end | (self.slots < 0) | (self.part == "peek")
+        return np.where(complete, np.where(self.fresh, 0, self.before) + self.lengths, 0)
+
     def chunk_rows(self) -> Sequence[tuple[Chunk, int, int]]:
         """List each chunk with its first row and the row after its last."""
         return list(zip(self.chunks, self._firsts, self._firsts[1:], strict=False))

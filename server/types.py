@@ -252,6 +252,7 @@ class Batch(NamedTuple):
         time: of the longest chunk.
         starting: the rows that the model's start graph begins, by the shapes of what it takes.
         spans: steps that the request of each row has had, `[rows]`; None where they are the lengths.
+        told: steps that each row is answered, `[rows]`; None where they are the lengths.
     """
 
     slots: Slots
@@ -267,6 +268,7 @@ class Batch(NamedTuple):
     time: int = 1
     starting: Sequence[Starting] = ()
     spans: Ints | None = None
+    told: Ints | None = None
 
     def of(self, rows: Slots) -> "Batch":
         """Give some of the rows, which have begun."""
@@ -283,6 +285,7 @@ class Batch(NamedTuple):
             self.whole,
             self.time,
             spans=None if self.spans is None else self.spans[rows],
+            told=None if self.told is None else self.told[rows],
         )
 
 

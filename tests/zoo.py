@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -57,6 +58,7 @@ class ZooModel:
         lengths: the graph's input of lengths.
         roles: the start, step and peek graphs that it has.
         reference: gives the golden answers where the graph's own layout is not the callers'.
+        kind: whether it is causal, or needs the whole sequence.
     """
 
     architecture: str
@@ -70,6 +72,7 @@ class ZooModel:
     decode: Decode | None = None
     roles: Mapping[str, Role] = field(default_factory=dict)
     reference: Callable[[Arrays], Arrays] | None = None
+    kind: Literal["step", "sequence"] = "step"
 
     def answers(self) -> Arrays:
         """Run the golden inputs in ONNX Runtime itself, apart from the runner that is tested with them."""
@@ -95,7 +98,7 @@ class ZooModel:
             name=name,
             version=version,
             architecture=self.architecture,
-            kind="step",
+            kind=self.kind,
             files=digests or {file: digest_of(data) for file, data in self.files().items()},
             graphs=Graphs(main=GRAPH, **{name: f"{name}.onnx" for name in self.roles}),
             inputs=self.inputs,
@@ -371,3 +374,28 @@ def build(graph: str, weights: Mapping[str, np.ndarray] | None = None) -> bytes:
 def uniform(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Draw float32 numbers from -1 to 1."""
     return random.uniform(-1, 1, shape).astype(np.float32)
+
+
+def sums_to_come() -> ZooModel:
+    """Make a model that needs whole sequences: `y_t` is the sum of `x_t` and of all that follows in its row, and
+    `last` is that of all; both exact, for integers.
+    """
+    graph = f"""
+    backward (int64[batch, time] x, int64[batch] lengths) => (int64[batch, time] y, int64[batch] last)
+    {{
+      {_MASK}
+      none = Constant <value = int64 {{0}}> ()
+      valid = Where (within, x, none)
+      y = CumSum <reverse = 1> (valid, one)
+      time_axis = Constant <value = int64[1] {{1}}> ()
+      last = ReduceSum <keepdims = 0> (valid, time_axis)
+    }}"""
+    return ZooModel(
+        architecture="backward",
+        graph=build(graph, {}),
+        inputs=(TensorSpec("x", "INT64", ("time",)),),
+        outputs=(TensorSpec("y", "INT64", ("time",)), TensorSpec("last", "INT64", ())),
+        states=(),
+        fed={"x": np.arange(10, dtype=np.int64).reshape(2, 5), "lengths": np.array([5, 2])},
+        kind="sequence",
+    )

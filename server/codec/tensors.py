@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from models.manifest import TensorSpec
-from models.tensors import NUMPY, TIME, DType, describe_shape, fits
+from models.tensors import NUMPY, DType, describe_shape, fits
 from server.errors import InvalidRequest
 from server.pb import grpc_service_pb2 as pb
 from server.signature import LENGTHS, Signature
@@ -270,7 +270,7 @@ def _common_axes(
     first = specs[0]
     rows, time = len(given[first.name]), None
     for spec in specs:
-        shape, timed = given[spec.name].shape, spec in signature.inputs and spec.shape[:1] == (TIME,)
+        shape, timed = given[spec.name].shape, spec in signature.inputs and spec.is_timed
         if shape[0] != rows or (timed and time not in (None, shape[1])):
             steps = f" of {shape[1]} steps" if timed else ""
             raise InvalidRequest(

@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 
 from models.manifest import TensorSpec
-from models.tensors import NUMPY, TIME, fixed_shape
+from models.tensors import NUMPY, fixed_shape
 from server.errors import RecurError
 from server.types import Answer, Array, Chunk, Flags, Ints
 
@@ -18,7 +18,8 @@ class Gathering:
 
     Args:
         specs: the outputs that are asked for.
-        rows, time: of the request.
+        rows: of the request.
+        time: steps that rows are answered; of whole sequences it grows.
         finished: called once, when every row is answered.
     """
 
@@ -36,6 +37,7 @@ class Gathering:
         self._finished = finished
         self._left = rows
         self._outputs: dict[str, Array] = {}
+        self._timed = frozenset(spec.name for spec in specs if spec.is_timed)
 
     @cached_property
     def _positions(self) -> Ints:
@@ -62,7 +64,9 @@ class Gathering:
         self._errors |= {place.item(row): error for row, error in answer.errors.items()}
         for spec in self._specs:
             if (found := answer.outputs.get(spec.name)) is not None:
-                self._output(spec)[(place, slice(found.shape[1])) if _timed(spec) else place] = found
+                if spec.is_timed:
+                    self._make_room(found.shape[1])
+                self._output(spec)[(place, slice(found.shape[1])) if spec.is_timed else place] = found
         self._answered(len(place))
 
     def _answered(self, rows: int) -> None:
@@ -71,12 +75,17 @@ class Gathering:
             outputs = {spec.name: self._output(spec) for spec in self._specs}
             self._finished(Answer(outputs, self._positions, self._replayed, self._errors))
 
+    def _make_room(self, time: int) -> None:
+        """Let the answer have as many steps as the longest of its rows, which whole sequences alone show."""
+        if time > self._time:
+            self._time, before = time, self._outputs
+            self._outputs = {name: array for name, array in before.items() if name not in self._timed}
+            for spec in self._specs:
+                if spec.name in before.keys() & self._timed:
+                    self._output(spec)[:, : before[spec.name].shape[1]] = before[spec.name]
+
     def _output(self, spec: TensorSpec) -> Array:
         if spec.name not in self._outputs:
-            axes = (self._time, *fixed_shape(spec.shape[1:])) if _timed(spec) else fixed_shape(spec.shape)
+            axes = (self._time, *fixed_shape(spec.shape[1:])) if spec.is_timed else fixed_shape(spec.shape)
             self._outputs[spec.name] = np.zeros((self._rows, *axes), NUMPY[spec.dtype])
         return self._outputs[spec.name]
-
-
-def _timed(spec: TensorSpec) -> bool:
-    return spec.shape[:1] == (TIME,)

@@ -20,6 +20,7 @@ from server.rpc.gathering import Gathering
 from server.rpc.generating import Answers, Generating
 from server.rpc.parts import parts, same_tensors
 from server.sessions import Sessions
+from server.signature import Signature
 from server.types import UNNUMBERED, Chunk, Scope, Watch
 
 TENANT = ""
@@ -62,7 +63,7 @@ class Inbox:
             tensors, specs = request.tensors(signature)
             for name, vocabulary in signature.texts.items() if tensors.time else ():
                 vocabulary.check(name, tensors.valid(name))
-            specs = specs if tensors.time else ()
+            specs = specs if tensors.time and not _only_kept(request, signature) else ()
             exchange = Exchange(request, model, signature, specs, metrics, arrived, reply)
             chunks = self._chunks(exchange, tensors, scope, client, answers)
         except RecurError as error:
@@ -121,7 +122,8 @@ class Inbox:
             chunk, wrong = exchange.chunk(tensors, rows, scope, client), rows.wrong
         max_batch = self._limits(scope.model).max_batch
         if "sequence_id" in tensors.reserved:
-            gathering = Gathering(exchange.specs, chunk.rows, chunk.time, exchange.answer_many)
+            time = 0 if exchange.signature.whole else chunk.time
+            gathering = Gathering(exchange.specs, chunk.rows, time, exchange.answer_many)
             chunk.done = gathering.take
             together = tensors.lengths is None and not wrong and chunk.rows <= max_batch
             if together and self._sessions.settled(exchange.model):
@@ -160,6 +162,12 @@ def _check_sizes(tensors: Tensors, most: int) -> None:
     for name, array in tensors.starting.items():
         if max(array.shape[1:], default=0) > most:
             raise InvalidRequest(f"input '{name}' has shape {list(array.shape)}; {most} places on an axis are the most")
+
+
+def _only_kept(request: Request, signature: Signature) -> bool:
+    """Whether what comes is kept until its sequence is complete, and answers nothing."""
+    parameters = request.parameters
+    return signature.whole and parameters.sequence_id is not None and not (parameters.end or parameters.peek)
 
 
 @lru_cache(maxsize=1024)

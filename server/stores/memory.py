@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from models.manifest import TensorSpec
-from models.tensors import NUMPY, TIME, fixed_shape
+from models.tensors import NUMPY, fixed_shape
 from server.errors import SequencesFull
 from server.stores.arena import Arena
 from server.stores.base import StateStore
@@ -45,7 +45,7 @@ class MemoryStore(StateStore):
         self._left = left
         self._states = place({name: row for name, row in initial.items() if name not in ragged}, capacity)
         self._ragged = RaggedRows({name: initial[name] for name in ragged})
-        self._timed = {spec.name: spec.shape[:1] == (TIME,) for spec in outputs}
+        self._timed = {spec.name: spec.is_timed for spec in outputs}
         self._answers = {
             spec.name: Arena(fixed_shape(spec.shape[self._timed[spec.name] :]), NUMPY[spec.dtype], capacity)
             for spec in outputs
@@ -155,13 +155,14 @@ class MemoryStore(StateStore):
 
     def _keep_answers(self, batch: Batch, outputs: Arrays, rows: Slots) -> None:
         """Keep answers of one step in the arenas; longer ones are few, and each is an array of its own."""
-        short = rows[batch.lengths[rows] == 1]
+        told = batch.lengths if batch.told is None else batch.told
+        short = rows[told[rows] == 1]
         for name, arena in self._answers.items():
             if len(short):
                 output = outputs[name][short]
                 arena.rows[batch.slots[short]] = output[:, 0] if self._timed[name] else output
-        for row in rows[batch.lengths[rows] > 1].tolist():
-            length = batch.lengths.item(row)
+        for row in rows[told[rows] != 1].tolist():
+            length = told.item(row)
             answer = {
                 name: (array[row, :length] if self._timed[name] else array[row]).copy()
                 for name, array in outputs.items()

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from models.errors import ModelUnsupported
-from models.manifest import Decode, TensorSpec
+from models.manifest import Decode, Graphs, TensorSpec
 from models.supported import refuse_unsupported
 from tests import zoo, zoo_foreign, zoo_roles
 
@@ -13,7 +13,19 @@ SUM = zoo.running_sum(2, [0.5, -3.0])
 
 
 UNSUPPORTED = [
-    ({"kind": "sequence"}, "kind 'sequence'"),
+    ({"kind": "sequence"}, "states of kind 'sequence'"),
+    (
+        {"kind": "sequence", "states": (), "decode": Decode("y", "x", "identity")},
+        "decode of kind 'sequence'",
+    ),
+    (
+        {"kind": "sequence", "states": (), "graphs": Graphs("model.onnx", step="model.onnx")},
+        "graphs.step of kind 'sequence'",
+    ),
+    (
+        {"kind": "sequence", "states": (), "inputs": (X, TensorSpec("scale", "FP32", (1,)))},
+        "inputs[1].shape without time in kind 'sequence'",
+    ),
     ({"decode": Decode("y", "x", "categorical")}, "decode.output 'y', fed back as 'x' by 'categorical',"),
     ({"decode": Decode("y", "x", "argmax")}, "decode.output 'y'"),
     ({"decode": Decode("y", "state.sum", "identity")}, "decode.output 'y', fed back as 'state.sum'"),
@@ -50,6 +62,7 @@ def test_what_is_not_served_is_refused_by_the_fields_name(overrides, field):
         zoo_roles.annotations(),
         zoo_roles.memory(),
         zoo_roles.characters(),
+        zoo.sums_to_come(),
         replace(SUM, decode=Decode("y", "x", "identity")),
         replace(SUM, decode=Decode("y", "x", "bernoulli")),
     ],

@@ -4,6 +4,7 @@ import pytest
 from models.manifest import TensorSpec
 from server.answers import Piece, answers, refused
 from server.errors import NotFinite, QueueFull
+from server.signature import Signature
 from server.turn import Turn
 from server.types import Stored
 from tests.server.fakes import chunk
@@ -22,7 +23,7 @@ def told(turn, *pieces):
     """Answers with their outputs as lists."""
     return [
         (found, answer, answer.outputs["y"][..., 0].tolist(), answer.outputs["last"].tolist())
-        for found, answer in answers(BOTH, turn, pieces)
+        for found, answer in answers(Signature((), BOTH), turn, pieces)
     ]
 
 

@@ -160,7 +160,10 @@ async def test_what_is_not_served_is_refused_by_name_before_its_graph_is_loaded(
     place = zoo.publish(repository, "bad", zoo.running_sum(), kind="sequence")
     zoo.replace_file(place, zoo.GRAPH, b"not a graph")
     await followed.poll()
-    expected = "manifest field kind 'sequence' is not served by this version of Recur"
+    expected = (
+        "manifest field states of kind 'sequence', which begins nowhere but at the beginning, "
+        "is not served by this version of Recur"
+    )
     assert followed.catalogue.refused() == {BAD: expected}
 
 
@@ -572,6 +575,7 @@ async def test_what_is_loaded_begins_at_its_stored_initial_state(repository, fol
     assert model.parameters == {
         "digest": model.manifest.files[zoo.GRAPH],
         "batch_invariant": "false",
+        "kind": "step",
         "vocabulary": "a\nb",
     }
 

@@ -27,6 +27,7 @@ BAD_TEXTS = {
     "--ended-retention-seconds": ["-1"],
     "--max-chunk-steps": ["0"],
     "--max-generated-steps": ["0", "many"],
+    "--max-sequence-steps": ["0", "many"],
     "--versions": ["newest", "0", "1,", "", "-1"],
     "--max-total-sequences": ["-1", "x"],
     "--max-total-state-bytes": ["x"],

@@ -36,6 +36,7 @@ GOOD = {
     "--ended-retention-seconds": ("0", 0.0),
     "--max-chunk-steps": ("2147483647", 2147483647),
     "--max-generated-steps": ("7", 7),
+    "--max-sequence-steps": ("7", 7),
     "--versions": ("2,10", (2, 10)),
     "--max-total-sequences": ("5", 5),
     "--max-total-state-bytes": ("2GiB", 2**31),
@@ -80,6 +81,7 @@ def test_the_defaults():
         idle_seconds=600.0,
         ended_retention_seconds=60.0,
         max_generated_steps=4096,
+        max_sequence_steps=16_384,
         max_chunk_steps=16_384,
     )
     assert settings.totals == Totals(max_total_sequences=0, max_total_state_bytes=0, max_total_queue=0)
