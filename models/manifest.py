@@ -141,6 +141,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     vocabulary: str | None = None
     labels: str | None = None
     allow_nonfinite: bool = False
+    delay: int = 0
     golden_source: Literal["torch", "onnxruntime"]
     tolerance: float
     measured: Measured = Measured()
@@ -152,6 +153,8 @@ class Manifest(_Part, frozen=True, kw_only=True):
         check_name(self.name)
         if self.version < 1:
             raise ValueError(f"version {self.version} must be at least 1")
+        if self.delay < 0:
+            raise ValueError(f"delay {self.delay} must be the steps by which answers come later, at least 0")
         if not self.tolerance > 0:
             raise ValueError(f"tolerance {self.tolerance} must be above 0")
         self._check_files()

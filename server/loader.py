@@ -276,6 +276,8 @@ def _parameters(checked: CheckedModel, device: str) -> dict[str, str]:
         "batch_invariant": "true" if invariant else "false",
         "kind": manifest.kind,
     }
+    if manifest.delay:
+        parameters["delay"] = str(manifest.delay)
     runner = checked.runner
     for name, specs in (
         ("start_inputs", runner.start_inputs),

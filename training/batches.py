@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     """Rows, padded with zeros to the longest.
 
     Attributes:
-        x: symbols, INT64 `[batch, time]`, or numbers, FP32 `[batch, time, features]`.
+        x: symbols, INT64 `[batch, time]` or `[batch, time, fields]`, or numbers, FP32 `[batch, time, features]`.
         targets: for each step `[batch, time, …]`, or for each row `[batch, …]`.
         lengths: valid steps of each row, INT64 `[batch]`.
         begins: whether the rows begin at the initial state, rather than go on with the batch before.

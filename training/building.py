@@ -7,8 +7,8 @@ from torch import nn
 from training.architectures import build_cell
 from training.data.data import Data
 from training.errors import WrongUse
-from training.model import Numbers, SequenceModel
-from training.recipe import Recipe
+from training.model import Embedding, Fields, Numbers, SequenceModel
+from training.recipe import ModelSettings, Recipe
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -16,9 +16,10 @@ class Shape(msgspec.Struct, frozen=True):
 
     Attributes:
         symbols: kinds of an input's symbol; 0 for numbers.
-        features: numbers of an input; 0 for a symbol.
+        features: numbers of an input; 0 for symbols.
         outputs: numbers of an answer.
         context: numbers that say what a sequence is about; 0 where nothing is said.
+        fields: symbols of an input where there are several; 0 otherwise.
         classes: whether the answers are logits, which have no units.
     """
 
@@ -27,11 +28,12 @@ class Shape(msgspec.Struct, frozen=True):
     outputs: int
     classes: bool
     context: int = 0
+    fields: int = 0
 
 
 def shape_of(data: Data) -> Shape:
     """Give the shape of models for some data."""
-    return Shape(data.symbols, data.features, data.outputs, bool(data.classes), data.context)
+    return Shape(data.symbols, data.features, data.outputs, bool(data.classes), data.context, data.fields)
 
 
 def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
@@ -40,12 +42,9 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
     if shape.symbols and not sizes.embedding_size:
         raise WrongUse(f"recipe '{recipe.name}': model.embedding_size must be at least 1 for symbols")
     try:
-        cell = build_cell(recipe.architecture, sizes.embedding_size or shape.features, sizes.hidden_size, recipe.cell)
-        embedding = (
-            nn.Embedding(shape.symbols, sizes.embedding_size)
-            if shape.symbols
-            else Numbers(shape.features, sizes.embedding_size, normalise=sizes.normalise)
-        )
+        read = (sizes.embedding_size or shape.features) * (shape.fields or 1)
+        cell = build_cell(recipe.architecture, read, sizes.hidden_size, recipe.cell)
+        embedding = _embedding(sizes, shape)
         model = SequenceModel(
             embedding=embedding,
             cell=cell,
@@ -60,6 +59,14 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
         said = f"the data says {shape.context} numbers of each sequence, and the cell takes {model.context}"
         raise WrongUse(f"recipe '{recipe.name}': {said}")
     return model
+
+
+def _embedding(sizes: ModelSettings, shape: Shape) -> Embedding:
+    if shape.fields:
+        return Fields(shape.symbols, sizes.embedding_size, shape.fields)
+    if shape.symbols:
+        return nn.Embedding(shape.symbols, sizes.embedding_size)
+    return Numbers(shape.features, sizes.embedding_size, normalise=sizes.normalise)
 
 
 def take_units(model: SequenceModel, data: Data) -> None:

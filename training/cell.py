@@ -15,10 +15,14 @@ class Cell(nn.Module, abc.ABC):
     Attributes:
         input_size: features of a step's input.
         output_size: features of a step's output.
+        causal: whether a step's output depends on no later step.
+        delay: how many steps later than a step its output comes.
     """
 
     input_size: int
     output_size: int
+    causal: bool = True
+    delay: int = 0
 
     @abc.abstractmethod
     def init_state(self, batch_size: int) -> State:
@@ -45,7 +49,7 @@ class Cell(nn.Module, abc.ABC):
             if lengths is not None:
                 valid = t < lengths
                 y = torch.where(valid[:, None], y, 0.0)
-                next_state = {name: _where(valid, new, state[name]) for name, new in next_state.items()}
+                next_state = {name: where_rows(valid, new, state[name]) for name, new in next_state.items()}
             outputs.append(y)
             state = next_state
         return torch.stack(outputs, 1), state
@@ -75,5 +79,31 @@ class Conditioned(Cell, abc.ABC):
         return self.begin(next(self.parameters()).new_zeros(batch_size, self.context_size))
 
 
-def _where(valid: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(valid.view(-1, *[1] * (new.dim() - 1)), new, old)
+class Whole(Cell, abc.ABC):
+    """A layer that reads a whole sequence before it answers any of it: it has no state to go on from, and no step."""
+
+    causal = False
+
+    @abc.abstractmethod
+    def read(self, xs: Tensor, lengths: Tensor) -> Tensor:
+        """Answer every step, `[batch, time, input_size]` to `[batch, time, output_size]`; padding may be anything."""
+
+    @override
+    def init_state(self, batch_size: int) -> State:
+        return {}
+
+    @override
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        raise TypeError("a layer that reads whole sequences has no step")
+
+    @override
+    def scan(self, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        rows, time = xs.shape[:2]
+        lengths = torch.full((rows,), time, device=xs.device) if lengths is None else lengths
+        valid = torch.arange(time, device=xs.device) < lengths[:, None]
+        return torch.where(valid[..., None], self.read(xs, lengths), 0.0), {}
+
+
+def where_rows(chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Give the new rows where they are chosen, `[batch]`, and the old ones elsewhere, `[batch, …]`."""
+    return torch.where(chosen.view(-1, *[1] * (new.dim() - 1)), new, old)

@@ -51,6 +51,8 @@ def _checked(model: SequenceModel, data: Data) -> torch.nn.Linear:
             "training.solver=ridge fits a readout alone, and this model has more to learn: use it with echo_state, "
             "without model.embedding_size"
         )
+    if not model.cell.causal or model.cell.delay:
+        raise WrongUse("training.solver=ridge reads a series once, from its beginning: use it with a causal cell")
     if data.classes or data.symbols or not data.parts.train[0].is_stepwise:
         raise WrongUse("training.solver=ridge needs numbers in, and a target of numbers for each step")
     return model.readout

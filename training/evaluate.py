@@ -15,8 +15,8 @@ from training.tasks.base import Task, asked
 
 ROWS, STRETCH = 64, 1000
 
-# From inputs and a state to answers and the next state.
-Predictor = Callable[[Tensor, State], tuple[Tensor, State]]
+# From inputs, a state and, where rows are read whole, their lengths, to answers and the next state.
+Predictor = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]
 
 
 class Score(NamedTuple):
@@ -32,23 +32,45 @@ def evaluate(model: SequenceModel, task: Task, series: Sequence[Series], *, unsc
     training, device = model.training, next(model.parameters()).device
     model.eval()
 
-    def predict(x: Tensor, state: State) -> tuple[Tensor, State]:
-        answers: tuple[Tensor, State] = model(x.to(device), state)
+    def predict(x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        answers: tuple[Tensor, State] = model(x.to(device), state, None if lengths is None else lengths.to(device))
         return answers
 
-    found = score(predict, lambda batch: _begin(model, batch), task, series, unscored=unscored)
+    found = score(
+        predict,
+        lambda batch: _begin(model, batch),
+        task,
+        series,
+        unscored=unscored + model.cell.delay,
+        whole=not model.cell.causal,
+    )
     model.train(training)
     return found
 
 
 def score(
-    predict: Predictor, begin: Callable[[Batch], State], task: Task, series: Sequence[Series], *, unscored: int = 0
+    predict: Predictor,
+    begin: Callable[[Batch], State],
+    task: Task,
+    series: Sequence[Series],
+    *,
+    unscored: int = 0,
+    whole: bool = False,
 ) -> Score:
-    """Score whatever predicts; `begin` gives the state before the first step of a batch."""
+    """Score whatever predicts.
+
+    Args:
+        predict: gives the answers.
+        begin: gives the state before the first step of a batch.
+        task: what is asked.
+        series: of whom.
+        unscored: steps at the beginning of each that are read alone.
+        whole: whether each is read in one piece.
+    """
     loss = measure = 0.0
     count = 0
     for batch in _batches(series):
-        answers, targets = _answers(predict, begin(batch), batch, unscored)
+        answers, targets = _answers(predict, begin(batch), batch, unscored, whole=whole)
         loss += task.losses(answers, targets).sum().item()
         measure += task.measures(answers, targets).sum().item()
         count += len(answers)
@@ -63,7 +85,8 @@ def score(
 def chosen(model: SequenceModel, series: Sequence[Series]) -> tuple[Tensor, Tensor]:
     """Give the answers that count, `[n, outputs]`, and their targets, of sequences sorted by their length."""
     model.eval()
-    pairs = [_answers(model, _begin(model, batch), batch, 0) for batch in _batches(series)]
+    whole, late = not model.cell.causal, model.cell.delay
+    pairs = [_answers(model, _begin(model, batch), batch, late, whole=whole) for batch in _batches(series)]
     return torch.cat([answers for answers, _ in pairs]), torch.cat([targets for _, targets in pairs])
 
 
@@ -79,11 +102,11 @@ def _batches(series: Sequence[Series]) -> Iterator[Batch]:
         yield collate(ordered[first : first + ROWS])
 
 
-def _answers(predict: Predictor, state: State, batch: Batch, unscored: int) -> tuple[Tensor, Tensor]:
-    """Give the answers that count and their targets, read in stretches: a row that has ended is read on, unheard."""
+def _answers(predict: Predictor, state: State, batch: Batch, unscored: int, *, whole: bool) -> tuple[Tensor, Tensor]:
+    """Give the answers that count and their targets; in stretches, a row that has ended is read on, unheard."""
     pieces = []
-    for x in torch.split(batch.x, STRETCH, 1):
-        answers, state = predict(x, state)
+    for x in [batch.x] if whole else torch.split(batch.x, STRETCH, 1):
+        answers, state = predict(x, state, batch.lengths if whole else None)
         pieces.append(answers.cpu())
     return asked(torch.cat(pieces, 1), batch, unscored=unscored)
 

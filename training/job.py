@@ -121,6 +121,7 @@ class Job:
         torch.manual_seed(settings.seed)
         model = build_model(recipe, shape_of(data))
         take_units(model, data)
+        data = data.delayed(model.cell.delay)
         task = open_task(recipe.task, model, data)
         learnt = sum(p.numel() for p in model.parameters())
         how = "in closed form" if settings.solver == "ridge" else f"{settings.updates} updates"
@@ -214,7 +215,8 @@ class Job:
 
     def _quantize(self) -> None:
         self._need_verified()
-        data, model = self._data(), self._model()
+        model = self._model()
+        data = self._data().delayed(model.cell.delay)
         task = open_task(self._run.recipe.task, model, data)
         variant = publish_int8(self._run, model, self._repository, task, data.parts.test)
         place, measured = variant.place, variant.measured

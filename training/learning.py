@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from training.architectures.output_recurrence import OutputRecurrence
 from training.batches import Batch
-from training.cell import State
+from training.cell import Cell, State
 from training.errors import WrongUse
 from training.forcing import forced
 from training.model import SequenceModel
@@ -41,18 +41,18 @@ def way_to_learn(settings: TrainingSettings, model: SequenceModel, task: Task, *
         if model.readout is not None:
             raise WrongUse("an output recurrence that is forced has no readout of its own: set model.readout=false")
         return lambda parallel, batch, state, progress: _forced(settings, model, task, batch, state, progress)
-    return lambda parallel, batch, state, _: _plain(parallel, task, batch, state)
+    return lambda parallel, batch, state, _: _plain(parallel, model.cell, task, batch, state)
 
 
-def _plain(parallel: nn.Module, task: Task, batch: Batch, state: State) -> Learned:
-    """No lengths: no step sees what comes after it, and what follows a row's end is not asked for."""
-    answers, state = parallel(batch.x, state)
-    loss = _loss(task, answers, batch)
+def _plain(parallel: nn.Module, cell: Cell, task: Task, batch: Batch, state: State) -> Learned:
+    """Without lengths where no step sees what comes after it: what follows a row's end is not asked for."""
+    answers, state = parallel(batch.x, state, None if cell.causal else batch.lengths)
+    loss = _loss(task, answers, batch, late=cell.delay if batch.begins else 0)
     return Learned(loss, loss, state)
 
 
-def _loss(task: Task, answers: Tensor, batch: Batch) -> Tensor:
-    return task.losses(*asked(answers, batch)).mean()
+def _loss(task: Task, answers: Tensor, batch: Batch, *, late: int = 0) -> Tensor:
+    return task.losses(*asked(answers, batch, unscored=late)).mean()
 
 
 def _keeping_flow(settings: TrainingSettings, model: SequenceModel, task: Task, batch: Batch, state: State) -> Learned:

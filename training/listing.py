@@ -12,6 +12,7 @@ SECTIONS = {
     "10.2.1": "Teacher forcing and networks with output recurrence",
     "10.2.3": "Recurrent networks as directed graphical models",
     "10.2.4": "Modeling sequences conditioned on context",
+    "10.3": "Bidirectional RNNs",
     "10.5": "Deep recurrent networks",
     "10.7": "The challenge of long-term dependencies",
     "10.8": "Echo state networks",
@@ -72,7 +73,7 @@ def _line(name: str, recipes: Sequence[Recipe]) -> str:
 
 
 def _recipe_line(recipe: Recipe) -> str:
-    return f"{recipe.name:<24} {recipe.architecture:<19} {recipe.task:<12} {_figures(recipe)}\n"
+    return f"{recipe.name:<28} {recipe.architecture:<19} {recipe.task:<12} {_figures(recipe)}\n"
 
 
 def _figures(recipe: Recipe) -> str:

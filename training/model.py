@@ -59,11 +59,36 @@ class Numbers(nn.Module):
 
 
 @final
+class Fields(nn.Module):
+    """The embedding of several symbols a step: their rows of one table, side by side.
+
+    Args:
+        symbols: of all fields together.
+        embedding_size: of each.
+        fields: symbols of a step.
+    """
+
+    def __init__(self, symbols: int, embedding_size: int, fields: int) -> None:
+        super().__init__()
+        self.fields = fields
+        self.table = nn.Embedding(symbols, embedding_size)
+        self.output_size = fields * embedding_size
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        rows: Tensor = self.table(x)
+        return rows.flatten(-2)
+
+
+Embedding = nn.Embedding | Fields | Numbers
+
+
+@final
 class SequenceModel(nn.Module):
     """Gives at every step what a task asks for, from what was read so far.
 
     Args:
-        embedding: from a step's symbol or numbers to the cell's input.
+        embedding: from a step's symbol, symbols or numbers to the cell's input.
         cell: the recurrence.
         outputs: what the readout gives a step; without it the cell's outputs are the answers.
         dropout: share of the cell's outputs that are dropped in training.
@@ -74,7 +99,7 @@ class SequenceModel(nn.Module):
     def __init__(
         self,
         *,
-        embedding: nn.Embedding | Numbers,
+        embedding: Embedding,
         cell: Cell,
         outputs: int,
         dropout: float,
@@ -105,19 +130,22 @@ class SequenceModel(nn.Module):
     @property
     def symbols(self) -> int:
         """How many symbols a step's input may be; 0 where it is numbers."""
-        return self.embedding.num_embeddings if isinstance(self.embedding, nn.Embedding) else 0
+        table = self.embedding.table if isinstance(self.embedding, Fields) else self.embedding
+        return table.num_embeddings if isinstance(table, nn.Embedding) else 0
 
     @property
-    def features(self) -> int:
-        """How many numbers a step's input is; 0 where it is a symbol."""
-        return 0 if isinstance(self.embedding, nn.Embedding) else self.embedding.features
+    def step_shape(self) -> tuple[int, ...]:
+        """The axes of a step's input: none where it is one symbol."""
+        if isinstance(self.embedding, nn.Embedding):
+            return ()
+        return (self.embedding.fields if isinstance(self.embedding, Fields) else self.embedding.features,)
 
     @override
     def forward(self, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """Give the answer of every step, and the next state.
 
         Args:
-            x: symbols, INT64 `[batch, time]`, or numbers, FP32 `[batch, time, features]`.
+            x: symbols, INT64 `[batch, time]` or `[batch, time, fields]`, or numbers, FP32 `[batch, time, features]`.
             state: before the first step, `[batch, …]`.
             lengths: valid steps of each row, `[batch]`; answers `[batch, time, outputs]` are zero after them.
 

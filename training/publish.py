@@ -86,12 +86,10 @@ def describe(
         name=recipe.name,
         version=version,
         architecture=recipe.architecture,
-        kind="step",
+        kind="step" if model.cell.causal else "sequence",
         files=dict(digests),
         graphs=Graphs(main=GRAPH, start=START if START in digests else None, step=STEP if STEP in digests else None),
-        inputs=(
-            TensorSpec("x", "INT64", ("time",)) if model.symbols else TensorSpec("x", "FP32", ("time", model.features)),
-        ),
+        inputs=(TensorSpec("x", "INT64" if model.symbols else "FP32", ("time", *model.step_shape)),),
         outputs=(TensorSpec("y", "FP32", ("time", model.outputs)),),
         lengths="lengths",
         states=tuple(
@@ -101,6 +99,7 @@ def describe(
         decode=_decode(run) if recipe.task == "next_symbol" else None,
         vocabulary=VOCABULARY if VOCABULARY in digests else None,
         labels=LABELS if LABELS in digests else None,
+        delay=model.cell.delay,
         golden_source="torch",
         tolerance=tolerance,
         measured=measured or Measured(),

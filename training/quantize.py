@@ -61,7 +61,14 @@ def publish_int8(run: Run, model: SequenceModel, repository: Repository, task: T
 
     measured = Measured(
         metric=TASKS[run.recipe.task].metric,
-        value=score(_predictor(Runner(draft, small)), begin, task, held_out, unscored=run.recipe.unscored).figure,
+        value=score(
+            _predictor(Runner(draft, small)),
+            begin,
+            task,
+            held_out,
+            unscored=run.recipe.unscored + model.cell.delay,
+            whole=not model.cell.causal,
+        ).figure,
         parity_error=found.parity_error,
         batch_invariant=found.batch_invariant,
     )
@@ -78,8 +85,8 @@ def _files(run: Run) -> dict[str, str]:
 def _predictor(runner: Runner) -> Predictor:
     """Let the runner be scored as torch's model is; its states have the graph's names."""
 
-    def predict(x: Tensor, state: State) -> tuple[Tensor, State]:
-        lengths = np.full(len(x), x.shape[1], np.int64)
+    def predict(x: Tensor, state: State, valid: Tensor | None) -> tuple[Tensor, State]:
+        lengths = np.full(len(x), x.shape[1], np.int64) if valid is None else valid.numpy()
         states = {name: tensor.numpy() for name, tensor in state.items()}
         outputs, next_states = runner.run({"x": x.numpy()}, lengths, states)
         return torch.from_numpy(outputs["y"]), {name: torch.from_numpy(array) for name, array in next_states.items()}

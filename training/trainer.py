@@ -189,6 +189,8 @@ class Trainer:
         if not settings.steps:
             _check_lengths(train)
             return Bucketed(train, batch=settings.batch, seed=settings.seed, processes=processes)
+        if not self._model.cell.causal:
+            raise WrongUse("training.steps cuts a series that this architecture must read whole: set training.steps=0")
         if len(train) > 1:
             raise WrongUse(
                 f"training.steps cuts one long series, and this data has {len(train)} sequences: set training.steps=0"

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.manifest import Manifest
 from models.runner import Array, Arrays, Runner
 from training.errors import VerificationFailed
 from training.export.lint import varying_operators
 from training.export.start import CONTEXT
-from training.model import SequenceModel
+from training.model import Numbers, SequenceModel
 
 TOLERANCE = 1e-5
 # A tolerance above this would let a wrong graph through.
@@ -162,9 +162,9 @@ def _trial(model: SequenceModel, random: np.random.Generator) -> Trial:
 
 def _random_inputs(model: SequenceModel, shape: tuple[int, int], random: np.random.Generator) -> Array:
     """Draw symbols, or numbers as the training data has them."""
-    if isinstance(model.embedding, nn.Embedding):
-        return random.integers(0, model.symbols, shape)
-    numbers = random.normal(size=(*shape, model.features)).astype(np.float32)
+    if not isinstance(model.embedding, Numbers):
+        return random.integers(0, model.symbols, (*shape, *model.step_shape))
+    numbers = random.normal(size=(*shape, *model.step_shape)).astype(np.float32)
     units = model.embedding.units
     return numbers if units is None else units.enter(torch.from_numpy(numbers)).numpy()
 
@@ -223,7 +223,8 @@ def _regroupings(runner: Runner, trial: Trial, whole: Arrays, random: np.random.
         time = int(trial.lengths[chosen].max())
         part = Trial(trial.x[chosen, :time], trial.lengths[chosen], _rows(trial.states, chosen))
         yield _difference(_run(runner, part), _rows(whole, chosen, time))
-    yield _difference(_in_chunks(runner, trial, random), whole)
+    if runner.manifest.kind == "step":
+        yield _difference(_in_chunks(runner, trial, random), whole)
 
 
 def _in_chunks(runner: Runner, trial: Trial, random: np.random.Generator) -> Arrays:

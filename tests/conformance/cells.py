@@ -35,6 +35,7 @@ VARIANTS: Mapping[str, Kind] = {
     "echo_state leaky": case("echo_state", leak=0.4, density=0.5),
     "gru before": case("gru", reset="before"),
     "gru none": case("gru", reset="none"),
+    "lookahead sum": case("lookahead", context=1, merge="sum"),
     "leaky learned": case("leaky", per_unit=True, learned=True),
     "output_recurrence narrow": case("output_recurrence", output_size=2),
     "stack dense": case("stack", layers=("leaky", "skip"), skip="dense", normalise=True),
@@ -42,7 +43,13 @@ VARIANTS: Mapping[str, Kind] = {
     "vector_to_sequence initial": case("vector_to_sequence", way="initial"),
     "vector_to_sequence input": case("vector_to_sequence", way="input"),
 }
-CASES: Mapping[str, Kind] = {name: case(name) for name in sorted(ARCHITECTURES)} | VARIANTS
+WHOLE: Mapping[str, Kind] = {
+    "bidirectional": case("bidirectional"),
+    "bidirectional leaky": case("bidirectional", layer="leaky", merge="sum"),
+    "bidirectional stacks": case("bidirectional", layer={"architecture": "stack", "layers": ("gru", "skip")}),
+    "stack whole": case("stack", layers=("bidirectional", "gru", "bidirectional"), normalise=True, skip="residual"),
+}
+CASES: Mapping[str, Kind] = {name: case(name) for name in sorted(ARCHITECTURES) if name not in WHOLE} | VARIANTS
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -90,7 +97,7 @@ def manifest_of(model: SequenceModel) -> Manifest:
         name="cell",
         version=1,
         architecture="cell",
-        kind="step",
+        kind="step" if model.cell.causal else "sequence",
         files=dict.fromkeys(("model.onnx", "golden.npz"), f"sha256:{'0' * 64}"),
         graphs=Graphs("model.onnx"),
         inputs=(TensorSpec("x", "INT64", ("time",)),),
@@ -100,6 +107,7 @@ def manifest_of(model: SequenceModel) -> Manifest:
             StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
             for name, tensor in model.cell.init_state(1).items()
         ),
+        delay=model.cell.delay,
         golden_source="torch",
         tolerance=SINGLE,
     )

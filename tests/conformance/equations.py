@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from training.architectures.bidirectional import Lookahead
 from training.architectures.clockwork import Clockwork
 from training.architectures.countdown import Countdown
 from training.architectures.deep_transition import DeepTransition
@@ -32,6 +33,11 @@ def sigmoid(a: Row) -> Row:
     return 1 / (1 + np.exp(-a))
 
 
+def within(p: Rows, prefix: str) -> Rows:
+    """The numbers of a cell inside another."""
+    return {name.removeprefix(prefix): row for name, row in p.items() if name.startswith(prefix)}
+
+
 def gate(p: Rows, number: int, units: int, x: Row, h: Row) -> Row:
     """The weighted sum of one gate, whose rows lie together."""
     rows = slice(number * units, (number + 1) * units)
@@ -49,6 +55,20 @@ def lstm(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
     c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
     h = np.tanh(c) * sigmoid(o)
     return h, {"h": h, "c": c}
+
+
+def lookahead(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    window, k = [*state["inputs"], x], cell.delay
+    following = {"inputs": np.array(window[1:]), "seen": np.minimum(state["seen"] + 1, k)}
+    before = {name.removeprefix("forward."): row for name, row in state.items() if name.startswith("forward.")}
+    if state["seen"].item() < k:
+        return np.zeros(cell.output_size), following | {f"forward.{name}": row for name, row in before.items()}
+    h, after = EQUATIONS[type(cell.forward_cell)](within(p, "forward_cell."), cell.forward_cell, window[0], before)
+    g, back = None, {name: row[0].numpy() for name, row in cell.backward_cell.init_state(1).items()}
+    for later in reversed(window):
+        g, back = EQUATIONS[type(cell.backward_cell)](within(p, "backward_cell."), cell.backward_cell, later, back)
+    o = np.concatenate([h, g]) if cell.merge == "concat" else h + g
+    return o, following | {f"forward.{name}": row for name, row in after.items()}
 
 
 def lstm_1997(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
@@ -179,6 +199,7 @@ EQUATIONS: Mapping[type[Cell], Equations] = {
     LSTM: lstm,
     LSTM1997: lstm_1997,
     Leaky: leaky,
+    Lookahead: lookahead,
     MinimalGatedUnit: minimal_gated,
     OutputRecurrence: output_recurrence,
     PeepholeLSTM: peephole_lstm,

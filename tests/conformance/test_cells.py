@@ -145,8 +145,13 @@ def check_the_future_does_not_reach_back(kind: Kind) -> None:
 def check_the_first_state_matters(kind: Kind) -> None:
     cell = build(kind)
     xs, state = some_inputs(time=1), some_state(cell)
+    if cell.delay:
+        # How many steps were seen, and what was, matter where an answer hangs on them.
+        state |= {"seen": torch.full_like(state["seen"], cell.delay - 1)}
+        assert not cell.scan(xs, state)[0].any()
+        state |= {"seen": state["seen"] + 1}
     y = cell.scan(xs, state)[0]
-    for name in state:
+    for name in state.keys() - {"seen"}:
         assert not torch.allclose(cell.scan(xs, state | {name: state[name] + 1})[0], y), name
 
 

@@ -15,7 +15,7 @@ from models.golden import write_golden
 from models.manifest import Graphs, Manifest
 from models.repository import Repository
 from models.tensors import Arrays
-from tests.conformance.cells import CASES, SYMBOLS, Kind, exported, manifest_of, some_trial
+from tests.conformance.cells import CASES, SYMBOLS, WHOLE, Kind, exported, manifest_of, some_trial
 from training.export.start import CONTEXT, export_start
 from training.model import SequenceModel
 from training.verify import Trial, answers
@@ -23,6 +23,7 @@ from training.verify import Trial, answers
 pytestmark = pytest.mark.e2e
 
 ROWS, TIME, SECONDS = 4, 11, 120
+EVERY: Mapping[str, Kind] = CASES | WHOLE
 
 
 def model_name(case: str) -> str:
@@ -72,9 +73,9 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Sequen
     """Serve every case and let tritonclient ask; gives the models, and what was asked and answered."""
     folder = tmp_path_factory.mktemp("architectures")
     repository, random = Repository(folder / "models"), np.random.default_rng(0)
-    models = {case: publish(repository, folder, case, kind) for case, kind in CASES.items()}
+    models = {case: publish(repository, folder, case, kind) for case, kind in EVERY.items()}
     told: dict[str, np.ndarray] = {}
-    for case in CASES:
+    for case in EVERY:
         told[model_name(case)] = random.integers(0, SYMBOLS, (ROWS, TIME))
         told[f"{model_name(case)}.lengths"] = np.array([TIME, 1, 6, 9])
         if (size := models[case].context) > 0:
@@ -90,7 +91,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Sequen
     return models, told | dict(np.load(f"{path}.answers.npz"))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EVERY)
 def test_an_architecture_answers_through_the_server_as_in_torch(asked, case):
     models, told = asked
     name, model = model_name(case), models[case]
@@ -102,7 +103,7 @@ def test_an_architecture_answers_through_the_server_as_in_torch(asked, case):
     np.testing.assert_allclose(told[f"{name}.ragged"], expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EVERY)
 def test_chunks_on_a_stream_and_ragged_rows_of_a_request_are_the_same_bits(asked, case):
     _, told = asked
     assert np.array_equal(told[f"{model_name(case)}.chunked"], told[f"{model_name(case)}.ragged"])

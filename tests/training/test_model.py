@@ -3,7 +3,7 @@ import torch
 
 from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
-from training.model import Numbers, SequenceModel, Units, symbol_model
+from training.model import Fields, Numbers, SequenceModel, Units, symbol_model
 
 
 def model(dropout: float = 0.0) -> SequenceModel:
@@ -68,5 +68,14 @@ def test_without_a_readout_the_cells_outputs_are_the_answers_and_must_be_as_many
 def test_symbols_and_numbers_say_which_they_are():
     symbols = symbol_model(symbols=5, embedding_size=3, cell=Leaky(3, 4), dropout=0.0)
     numbers = SequenceModel(embedding=Numbers(2, 3), cell=Leaky(3, 4), outputs=1, dropout=0.0)
-    assert (symbols.symbols, symbols.features, symbols.outputs) == (5, 0, 5)
-    assert (numbers.symbols, numbers.features, numbers.outputs) == (0, 2, 1)
+    fields = SequenceModel(embedding=Fields(6, 3, 2), cell=Leaky(6, 4), outputs=1, dropout=0.0)
+    assert (symbols.symbols, symbols.step_shape, symbols.outputs) == (5, (), 5)
+    assert (numbers.symbols, numbers.step_shape, numbers.outputs) == (0, (2,), 1)
+    assert (fields.symbols, fields.step_shape, fields.embedding.output_size) == (6, (2,), 6)
+
+
+def test_the_fields_of_a_step_are_rows_of_one_table_side_by_side(seed):
+    torch.manual_seed(seed)
+    fields, x = Fields(6, 3, 2), torch.tensor([[[0, 5], [2, 2]]])
+    assert torch.equal(fields(x)[0, 0], torch.cat([fields.table.weight[0], fields.table.weight[5]]))
+    assert torch.equal(fields(x)[0, 1], torch.cat([fields.table.weight[2], fields.table.weight[2]]))

@@ -91,7 +91,7 @@ def test_the_last_of_two_overrides_wins():
         ("name.x=5", "there is no table 'name'"),
         ("training.batch", "TABLE.KEY=VALUE is expected"),
         ("=5", "TABLE.KEY=VALUE is expected"),
-        ("architecture=transformer", "architecture 'transformer' is not one of clockwork, "),
+        ("architecture=transformer", "architecture 'transformer' is not one of bidirectional, "),
         ("name=../elsewhere", "name '../elsewhere' must be"),
     ],
 )
@@ -139,7 +139,7 @@ def test_what_a_recipe_is_held_to_changes_no_digest():
         ("lstm", "cell.alpha=0.5", "cell: there is no key 'alpha'; there is none"),
         ("gru", "cell.reset=never", "cell.reset: Invalid enum value 'never'"),
         ("clockwork", "cell.periods=[1, 0]", "cell.periods[1]: Expected `int` >= 1"),
-        ("stack", 'cell.layers=["tree"]', "cell.layers: 'tree' is not one of clockwork, "),
+        ("stack", 'cell.layers=["tree"]', "cell.layers: 'tree' is not one of bidirectional, "),
         ("stack", 'cell.layers=[{architecture="leaky", beta=1}]', "there is no key 'beta'"),
     ],
 )

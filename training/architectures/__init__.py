@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from training.architectures.bidirectional import Bidirectional, Lookahead, Merge
 from training.architectures.clockwork import Clockwork
 from training.architectures.countdown import COUNTED, Countdown
 from training.architectures.deep_transition import DeepTransition
@@ -18,7 +19,7 @@ from training.architectures.rnn import RNN
 from training.architectures.stack import Skip, Stack
 from training.architectures.vector_to_sequence import VectorToSequence
 from training.cell import Cell
-from training.options import Share, check_options, options_of
+from training.options import Count, Share, check_options, options_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,27 @@ def build_countdown(input_size: int, hidden_size: int, *, layer: str | dict[str,
     return Countdown(build_cell(_layer(layer)[0], input_size + COUNTED, hidden_size, _layer(layer)[1]), input_size)
 
 
+def build_bidirectional(
+    input_size: int, hidden_size: int, *, layer: str | dict[str, Any] = "lstm", merge: Merge = "concat"
+) -> Bidirectional:
+    """Build two cells of the table, a name or a table of `architecture` and its options, of one size."""
+    return Bidirectional(*_two(layer, input_size, hidden_size), merge=merge)
+
+
+def build_lookahead(
+    input_size: int,
+    hidden_size: int,
+    *,
+    layer: str | dict[str, Any] = "lstm",
+    context: Count = 5,
+    merge: Merge = "concat",
+) -> Lookahead:
+    """Build two cells of the table, the second of which reads `context` steps ahead."""
+    return Lookahead(*_two(layer, input_size, hidden_size), context=context, merge=merge)
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
+    "bidirectional": Architecture(build_bidirectional, "10.3", "bidirectional", "2*4*n*(m + n + 1)"),
     "clockwork": Architecture(Clockwork, "10.9.3", "clockwork", "n*(m + n + 1)"),
     "countdown": Architecture(build_countdown, "10.2.3", "countdown", "3*n*(m + 2 + n + 1)"),
     "coupled_lstm": Architecture(CoupledLSTM, "10.10.2", "lstm", "3*n*(m + n + 1)"),
@@ -94,6 +115,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "gru": Architecture(GRU, "10.10.2", "gru", "(2 if reset == 'none' else 3)*n*(m + n + 1)"),
     "irnn": Architecture(RNN, "10.7", "elman", "n*(m + n + 1)", {"activation": "relu", "recurrent": "identity"}),
     "leaky": Architecture(Leaky, "10.9.2", "leaky", "n*(m + n + 1) + learned*(n if per_unit else 1)"),
+    "lookahead": Architecture(build_lookahead, "10.3", "bidirectional", "2*4*n*(m + n + 1)"),
     "lstm": Architecture(LSTM, "10.10.1", "lstm", "4*n*(m + n + 1)"),
     "lstm_1997": Architecture(LSTM1997, "10.10.1", "lstm", "3*n*(m + n + 1)"),
     "minimal_gated": Architecture(MinimalGatedUnit, "10.10.2", "gru", "2*n*(m + n + 1)"),
@@ -124,6 +146,12 @@ def check_cell(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def build_cell(name: str, input_size: int, hidden_size: int, options: Mapping[str, Any] | None = None) -> Cell:
     """Build an architecture's cell with fresh parameters; raises ValueError where options and sizes do not fit."""
     return ARCHITECTURES[name].cell(input_size, hidden_size, **check_cell(name, options or {}))
+
+
+def _two(layer: str | Mapping[str, Any], input_size: int, hidden_size: int) -> tuple[Cell, Cell]:
+    name, options = _layer(layer)
+    first, second = (build_cell(name, input_size, hidden_size, options) for _ in range(2))
+    return first, second
 
 
 def _layer(given: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -29,7 +29,7 @@ Run = Callable[[Cell, Tensor, State], tuple[Tensor, State]]
 
 @final
 class Stack(Cell):
-    """A cell of cells; the states of layer 0 are `0.h` and so on.
+    """A cell of cells; the states of layer 0 are `0.h` and so on. One that reads whole sequences makes all do so.
 
     Args:
         cells: from the bottom up; in a dense stack each has as many inputs as all before it put out, and the first.
@@ -56,6 +56,8 @@ class Stack(Cell):
         self.skip = skip
         self.dropout = dropout
         self.variational = variational
+        self.causal = all(cell.causal for cell in cells)
+        self.delay = sum(cell.delay for cell in cells)
 
     @property
     def layers(self) -> list[Cell]:
@@ -64,6 +66,8 @@ class Stack(Cell):
 
     @override
     def init_state(self, batch_size: int) -> State:
+        if not self.causal:
+            return {}
         states = enumerate(cell.init_state(batch_size) for cell in self.layers)
         return {f"{at}.{name}": tensor for at, state in states for name, tensor in state.items()}
 
@@ -73,7 +77,10 @@ class Stack(Cell):
 
     @override
     def scan(self, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        ys, next_state = self._through(xs, state, lambda cell, read, own: cell.scan(read, own, lengths))
+        def scanned(cell: Cell, read: Tensor, own: State) -> tuple[Tensor, State]:
+            return cell.scan(read, own if self.causal else cell.init_state(len(read)), lengths)
+
+        ys, next_state = self._through(xs, state, scanned)
         if lengths is not None:
             # What goes around a layer, and a norm's bias, would show in the padding.
             valid = torch.arange(xs.shape[1], device=xs.device) < lengths[:, None]
@@ -96,7 +103,7 @@ class Stack(Cell):
             y = y if self.norms is None else self.norms[at](y)
             ys.append(y + ys[-1] if self.goes_around(at) else y)
             next_state |= {prefix + name: tensor for name, tensor in after.items()}
-        return torch.cat(ys[1:], -1) if self.skip == "dense" else ys[-1], next_state
+        return torch.cat(ys[1:], -1) if self.skip == "dense" else ys[-1], next_state if self.causal else {}
 
     def _dropped(self, y: Tensor) -> Tensor:
         if not self.variational:

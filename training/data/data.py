@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from training.data.series import Parts, Series
+from training.data.series import Parts, Series, delayed
 from training.errors import DataInvalid
 
 Sequences = Sequence[Series]
@@ -61,6 +61,12 @@ class Data:
         return 0 if self.symbols else int(self.parts.train[0].inputs.shape[-1])
 
     @property
+    def fields(self) -> int:
+        """How many symbols an input is where it is several; 0 otherwise."""
+        inputs = self.parts.train[0].inputs
+        return inputs.shape[1] if self.symbols and inputs.ndim > 1 else 0
+
+    @property
     def context(self) -> int:
         """How many numbers say what a sequence is about; 0 where nothing is said."""
         told = self.parts.train[0].context
@@ -70,6 +76,13 @@ class Data:
     def outputs(self) -> int:
         """How many numbers a model answers with."""
         return self.classes or int(self.parts.train[0].targets.shape[-1])
+
+    def delayed(self, steps: int) -> "Data":
+        """Let targets come later, for a model whose answers do."""
+        if not steps:
+            return self
+        parts = self.parts.each(lambda part: [delayed(one, steps) for one in part])
+        return replace(self, parts=parts)
 
     def input_units(self) -> tuple[np.ndarray, np.ndarray]:
         """Measure mean and deviation of the training inputs, `[features]` each."""

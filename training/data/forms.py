@@ -15,13 +15,17 @@ from training.data.generated.mackey_glass import make_mackey_glass
 from training.data.generated.narma import make_narma
 from training.data.generated.sines import make_sines
 from training.data.generated.temporal_order import make_temporal_order
+from training.data.published.fsdd import load_fsdd
 from training.data.published.japanese_vowels import load_japanese_vowels
 from training.data.published.mnist import load_mnist
 from training.data.published.names import Name, load_names
 from training.data.published.polymusic import Collection, load_polymusic
 from training.data.published.santafe_laser import load_santafe_laser
+from training.data.published.ud_english_ewt import Sentence, load_ud_english_ewt
 from training.data.series import Batch, Floats, Parts, Series, Symbols, next_step, part_in_order
 from training.data.settings import SetData
+from training.data.spectrum import log_mel
+from training.data.spelling import Spelling
 from training.errors import WrongUse
 from training.options import Count, check_options
 
@@ -40,6 +44,7 @@ class Form:
     edge: int | None = None
     ends: Literal["", "symbol", "length"] = ""
     about: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 def polymusic(*, collection: Collection = "JSB_Chorales") -> Form:
@@ -52,6 +57,15 @@ def mnist(*, read_by: Literal["rows", "pixels", "permuted"] = "rows", limit: int
     digits = store.read("mnist", load_mnist)
     parts: Parts[Sequences] = digits.each(lambda part: list(getattr(part, read_by)()))
     return Form(replace(parts, train=parts.train[: limit or None]), classes=10)
+
+
+def fsdd(*, left_out: str = "") -> Form:
+    """Spoken digits, a step for each 10 ms; with `left_out` that speaker alone is for test."""
+    recordings = store.read("fsdd", partial(load_fsdd, left_out=left_out))
+    made: Parts[Sequences] = recordings.each(
+        lambda part: [Series(log_mel(one.sound), np.array(one.digit)) for one in part]
+    )
+    return Form(made, classes=10)
 
 
 def japanese_vowels() -> Form:
@@ -130,11 +144,26 @@ def names(*, ends: Literal["symbol", "length"] = "symbol", languages: bool = Tru
     return Form(made, edge + 1, edge + 1, vocabulary, edge, ends, about)
 
 
+def ud_english_ewt() -> Form:
+    """Words, a step for each with the symbols of its spelling; the targets are their parts of speech."""
+    parts = store.read("ud_english_ewt", load_ud_english_ewt)
+    spelling = Spelling(sentence.words for sentence in parts.train)
+    tags = sorted({tag for sentence in parts.train for tag in sentence.tags})
+    place = {tag: index for index, tag in enumerate(tags)}
+
+    def series(sentence: Sentence) -> Series:
+        return Series(spelling.symbols(sentence.words), np.array([place[tag] for tag in sentence.tags], np.int64))
+
+    made: Parts[Sequences] = parts.each(lambda part: [series(sentence) for sentence in part])
+    return Form(made, len(spelling.vocabulary), len(tags), spelling.vocabulary, labels=tuple(tags))
+
+
 FORMS: Mapping[str, Callable[..., Form]] = {
     form.__name__: form
     for form in (
         adding,
         copy_memory,
+        fsdd,
         japanese_vowels,
         mackey_glass,
         mnist,
@@ -144,6 +173,7 @@ FORMS: Mapping[str, Callable[..., Form]] = {
         santafe_laser,
         sines,
         temporal_order,
+        ud_english_ewt,
     )
 }
 
@@ -176,6 +206,7 @@ def open_set(data: SetData) -> Data:
         edge=form.edge,
         ends=form.ends,
         about=form.about,
+        labels=form.labels,
     )
 
 

@@ -1,7 +1,7 @@
 """What a model is trained on: sequences of numbers or of symbols, with targets, in three parts."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -36,7 +36,7 @@ class Series:
     """One sequence.
 
     Attributes:
-        inputs: FP32 `[time, features]`, or symbols INT64 `[time]`.
+        inputs: FP32 `[time, features]`, or symbols INT64 `[time]`, or `[time, fields]` where a step is several.
         targets: for each step `[time, features]` (FP32) or `[time]` (INT64, classes); one for the whole sequence has no
             axis of time.
         context: what the sequence is about, FP32 `[features]`; None where nothing is said.
@@ -80,6 +80,15 @@ class Symbols:
     def one_hot(self) -> Batch:
         """Give every symbol as a row of zeros with a one: inputs `[batch, time, kinds]`."""
         return Batch(np.eye(self.kinds, dtype=np.float32)[self.inputs], self.targets)
+
+
+def delayed(series: Series, steps: int) -> Series:
+    """Let a step's target come `steps` later, behind zeros: as many zeros follow the inputs."""
+    inputs = np.concatenate([series.inputs, np.zeros_like(series.inputs, shape=(steps, *series.inputs.shape[1:]))])
+    targets = series.targets
+    if series.is_stepwise:
+        targets = np.concatenate([np.zeros_like(targets, shape=(steps, *targets.shape[1:])), targets])
+    return replace(series, inputs=inputs, targets=targets)
 
 
 def next_step(values: Floats) -> Series:

@@ -11,7 +11,7 @@ from training.export.builder import Builder
 from training.export.recurrence import has_native, one_step, over_time
 from training.export.scan import VALID
 from training.export.trace import Traces
-from training.model import SequenceModel
+from training.model import Fields, SequenceModel
 
 
 def export(model: SequenceModel, traces: Traces | None = None) -> bytes:
@@ -33,18 +33,23 @@ def export(model: SequenceModel, traces: Traces | None = None) -> bytes:
 def export_step(model: SequenceModel, traces: Traces | None = None) -> bytes | None:
     """Write one step without lengths, `x [batch, …], state.* -> y [batch, outputs], next_state.*`.
 
-    None for a model whose main graph has native nodes, which differ from a bare step in their last bits.
+    None for a model whose main graph has native nodes, which differ from a bare step in their last bits, and for one
+    that needs the whole sequence.
     """
-    if has_native(model.cell):
+    if has_native(model.cell) or not model.cell.causal:
         return None
     build = Builder()
-    y = one_step(build, model.cell, _embedded(build, model), "", traces or Traces())
+    y = one_step(build, model.cell, _embedded(build, model, step=True), "", traces or Traces())
     build.node("Identity", _answers(build, model, y), output="y")
     return build.finish(*_interface(model, step=True))
 
 
-def _embedded(build: Builder, model: SequenceModel) -> str:
+def _embedded(build: Builder, model: SequenceModel, *, step: bool = False) -> str:
     embedding = model.embedding
+    if isinstance(embedding, Fields):
+        rows = build.node("Gather", build.constant("embedding", _array(embedding.table.weight)), "x")
+        kept = [0] if step else [0, 0]
+        return build.node("Reshape", rows, build.constant("side by side", np.array([*kept, embedding.output_size])))
     if isinstance(embedding, nn.Embedding):
         return build.node("Gather", build.constant("embedding", _array(embedding.weight)), "x")
     x = "x"
@@ -82,7 +87,7 @@ def _interface(
 ) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
     axes = ["batch"] if step else ["batch", "time"]
     kind = TensorProto.INT64 if model.symbols else TensorProto.FLOAT
-    into = [_tensor("x", kind, axes if model.symbols else [*axes, model.features])]
+    into = [_tensor("x", kind, [*axes, *model.step_shape])]
     into += [] if step else [_tensor("lengths", TensorProto.INT64, ["batch"])]
     out = [_tensor("y", TensorProto.FLOAT, [*axes, model.outputs])]
     for name, tensor in model.cell.init_state(1).items():

@@ -26,12 +26,14 @@ class TaskKind:
         task: what is built.
         classes: whether targets are classes or symbols, rather than numbers.
         stepwise: whether each step has a target; None where either will do.
+        foretells: whether the targets are inputs to come, which nobody may have read.
     """
 
     build: Callable[[SequenceModel, Data], Task]
     task: type[Task]
     classes: bool
     stepwise: bool | None
+    foretells: bool = False
 
     @property
     def metric(self) -> str:
@@ -50,11 +52,11 @@ def _forecast(model: SequenceModel, data: Data) -> Task:
 
 TASKS: Mapping[str, TaskKind] = {
     "classify": TaskKind(lambda _, __: Classify(), Classify, classes=True, stepwise=None),
-    "forecast": TaskKind(_forecast, Forecast, classes=False, stepwise=True),
-    "next_frame": TaskKind(lambda _, __: NextFrame(), NextFrame, classes=False, stepwise=True),
-    "next_symbol": TaskKind(lambda _, __: NextSymbol(), NextSymbol, classes=True, stepwise=True),
+    "forecast": TaskKind(_forecast, Forecast, classes=False, stepwise=True, foretells=True),
+    "next_frame": TaskKind(lambda _, __: NextFrame(), NextFrame, classes=False, stepwise=True, foretells=True),
+    "next_symbol": TaskKind(lambda _, __: NextSymbol(), NextSymbol, classes=True, stepwise=True, foretells=True),
     "recall": TaskKind(lambda _, __: Recall(), Recall, classes=True, stepwise=True),
-    "stop_unit": TaskKind(lambda _, __: StopUnit(), StopUnit, classes=True, stepwise=True),
+    "stop_unit": TaskKind(lambda _, __: StopUnit(), StopUnit, classes=True, stepwise=True, foretells=True),
     "regress": TaskKind(lambda model, _: Regress(model.units), Regress, classes=False, stepwise=None),
 }
 
@@ -67,4 +69,8 @@ def open_task(name: str, model: SequenceModel, data: Data) -> Task:
         raise WrongUse(f"task '{name}' needs targets that are {wanted}, and this data's are {came}")
     if kind.stepwise and not series.is_stepwise:
         raise WrongUse(f"task '{name}' needs a target for each step, and this data has one for each sequence")
+    if kind.foretells and not model.cell.causal:
+        raise WrongUse(f"task '{name}' asks what comes next, which this architecture has read: use a causal one")
+    if kind.foretells and model.cell.delay:
+        raise WrongUse(f"task '{name}' asks what comes next, which an architecture that looks ahead has read")
     return kind.build(model, data)

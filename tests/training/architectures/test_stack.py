@@ -50,7 +50,7 @@ def test_a_residual_layer_that_says_nothing_lets_through_what_is_below(seed):
 def test_normalised_outputs_have_no_mean_and_unit_variance_whatever_the_batch(seed):
     torch.manual_seed(seed)
     cell = build_cell("stack", 3, 64, {"layers": ["elman"], "normalise": True})
-    ys, _ = cell.scan(torch.randn(5, 9, 3), cell.init_state(5))
+    ys, _ = cell.scan(10 * torch.randn(5, 9, 3), cell.init_state(5))
     torch.testing.assert_close(ys.mean(-1), torch.zeros(5, 9), rtol=0, atol=1e-5)
     torch.testing.assert_close(ys.var(-1, unbiased=False), torch.ones(5, 9), rtol=0, atol=1e-2)
 

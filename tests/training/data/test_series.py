@@ -7,6 +7,7 @@ from training.data.series import (
     Batch,
     Series,
     Symbols,
+    delayed,
     next_step,
     part_by_seed,
     part_in_order,
@@ -77,3 +78,13 @@ def test_symbols_become_rows_with_a_single_one():
 def test_a_row_that_is_not_there_ends_in_an_error():
     with pytest.raises(IndexError):
         Batch(np.zeros((1, 1, 1), np.float32), np.zeros(1, np.int64))[1]
+
+
+def test_a_delayed_series_has_its_targets_later_and_as_many_zeros_after_its_inputs():
+    late = delayed(Series(np.ones((3, 2), np.float32), np.array([1, 2, 3])), 2)
+    assert late.inputs.tolist() == [[1, 1]] * 3 + [[0, 0]] * 2
+    assert late.targets.tolist() == [0, 0, 1, 2, 3]
+    numbers = delayed(Series(np.array([4, 5]), np.ones((2, 3), np.float32)), 1)
+    assert (numbers.inputs.tolist(), numbers.targets.tolist()) == ([4, 5, 0], [[0] * 3, [1] * 3, [1] * 3])
+    one = delayed(Series(np.array([4, 5]), np.array(7)), 1)
+    assert (one.inputs.tolist(), one.targets.tolist()) == ([4, 5, 0], 7)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from training.architectures import build_cell
 from training.architectures.leaky import Leaky
 from training.batches import Batch
 from training.data.data import Data
@@ -101,3 +102,22 @@ def test_data_that_a_task_cannot_use_is_refused_by_name(task, given, sentence):
     model = SequenceModel(embedding=Numbers(2), cell=Leaky(2, 4), outputs=given.outputs, dropout=0.0)
     with pytest.raises(WrongUse, match=sentence):
         open_task(task, model, given)
+
+
+@pytest.mark.parametrize(("name", "why"), [("bidirectional", "has read"), ("lookahead", "looks ahead")])
+@pytest.mark.parametrize("task", [name for name, kind in TASKS.items() if kind.foretells])
+def test_what_comes_next_is_not_asked_of_who_has_read_it(task, name, why):
+    given = data(classes=3 * TASKS[task].classes)
+    cell = build_cell(name, 2, 4)
+    model = SequenceModel(embedding=Numbers(2), cell=cell, outputs=given.outputs, dropout=0.0)
+    with pytest.raises(WrongUse, match=why):
+        open_task(task, model, given)
+
+
+def test_every_task_whose_targets_are_inputs_to_come_says_so():
+    assert {name for name, kind in TASKS.items() if kind.foretells} == {
+        "forecast",
+        "next_frame",
+        "next_symbol",
+        "stop_unit",
+    }

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from training.data.series import Parts, Series, validate_by_seed
-from training.data.sound import read_wav
+from training.data.series import Parts, validate_by_seed
+from training.data.sound import Sound, read_wav
 from training.errors import WrongUse
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -16,9 +14,9 @@ TEST_BELOW = 5
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording: inputs FP32 `[time, 1]` from -1 to 1, its target the digit, INT64 `[]`."""
+    """A recording: samples FP32 `[time, 1]` from -1 to 1, and its digit."""
 
-    series: Series
+    sound: Sound
     digit: int
     speaker: str
     number: int
@@ -43,4 +41,4 @@ def load_fsdd(folder: Path, *, left_out: str = "", seed: int = 0) -> Parts[list[
 
 def _read(path: Path) -> Recording:
     digit, speaker, number = path.stem.split("_")
-    return Recording(Series(read_wav(path).samples, np.array(int(digit))), int(digit), speaker, int(number))
+    return Recording(read_wav(path), int(digit), speaker, int(number))

@@ -13,16 +13,14 @@ def test_the_official_split_is_as_published(data_folder):
     assert (len(known), len(parts.validation), len(parts.test)) == (2700, 270, 300)
     assert {one.number for one in parts.test} == set(range(5))
     assert set(Counter((one.digit, one.speaker) for one in known + parts.test).values()) == {50}
-    lengths = [len(one.series.inputs) / 8000 for one in known + parts.test]
+    lengths = [len(one.sound.samples) / 8000 for one in known + parts.test]
     assert (round(sum(lengths), 1), round(min(lengths), 4), round(max(lengths), 3)) == (1312.3, 0.1435, 2.283)
 
 
-def test_a_recording_is_a_series_of_one_feature_with_the_digit_as_its_target(data_folder):
+def test_a_recording_is_sound_and_its_digit(data_folder):
     one = load_fsdd(data_folder("fsdd")).test[-1]
-    assert one.series.inputs.shape[1] == 1
-    assert np.abs(one.series.inputs).max() <= 1
-    assert one.series.targets.shape == ()
-    assert one.series.targets == one.digit == 9
+    assert (one.sound.samples.shape[1], one.sound.rate, one.digit) == (1, 8000, 9)
+    assert np.abs(one.sound.samples).max() <= 1
 
 
 def test_a_speaker_who_is_left_out_is_the_whole_of_test_and_nowhere_else(data_folder):
