@@ -3,7 +3,7 @@
 Which they are depends on the update and the seed alone, so that a run that was stopped goes on to the same numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol, final
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.cell import Source
 from training.data.series import Series
 from training.errors import WrongUse
 
@@ -27,7 +28,7 @@ class Batch(NamedTuple):
         lengths: valid steps of each row, INT64 `[batch]`.
         begins: whether the rows begin at the initial state, rather than go on with the batch before.
         share: the part of the update's batch that these rows are, by steps and by rows; in one process 1.
-        context: what each row is about, FP32 `[batch, features]`; None where nothing is said.
+        context: what each row is about, FP32 `[batch, features]`, or is written from; None where nothing is said.
     """
 
     x: Tensor
@@ -35,11 +36,17 @@ class Batch(NamedTuple):
     lengths: Tensor
     begins: bool = True
     share: tuple[float, float] = (1.0, 1.0)
-    context: Tensor | None = None
+    context: Tensor | Source | None = None
 
     def valid(self) -> Tensor:
         """Which steps are no padding, `[batch, time]`."""
         return torch.arange(self.x.shape[1], device=self.x.device) < self.lengths[:, None]
+
+    def told(self, change: Callable[[Tensor], Tensor]) -> Tensor | Source | None:
+        """Give what is said of the rows with each tensor changed: some of its rows, or elsewhere."""
+        if isinstance(self.context, Source):
+            return Source(*map(change, self.context))
+        return None if self.context is None else change(self.context)
 
 
 class Processes(NamedTuple):
@@ -54,7 +61,7 @@ class Processes(NamedTuple):
             raise WrongUse(f"training.batch is {batch}, which {self.size} processes cannot share; choose a multiple")
 
 
-class Source(Protocol):
+class Batches(Protocol):
     """Gives the batch of every update."""
 
     def batch(self, update: int) -> Batch:
@@ -70,9 +77,17 @@ def collate(series: Sequence[Series]) -> Batch:
         targets = _padded([one.targets for one in series], max(lengths))
     else:
         targets = np.stack([one.targets for one in series]).astype(first.dtype)
-    told = [one.context for one in series if one.context is not None]
-    context = torch.from_numpy(np.stack(told)) if told else None
-    return Batch(torch.from_numpy(x), torch.from_numpy(targets), torch.tensor(lengths), context=context)
+    told = _told([one.context for one in series if one.context is not None])
+    return Batch(torch.from_numpy(x), torch.from_numpy(targets), torch.tensor(lengths), context=told)
+
+
+def _told(contexts: Sequence[np.ndarray]) -> Tensor | Source | None:
+    if not contexts:
+        return None
+    if contexts[0].dtype.kind == "f":
+        return torch.from_numpy(np.stack(contexts))
+    lengths = [len(one) for one in contexts]
+    return Source(torch.from_numpy(_padded(contexts, max(lengths))), torch.tensor(lengths))
 
 
 def _padded(arrays: Sequence[np.ndarray], time: int) -> np.ndarray:

@@ -20,6 +20,7 @@ class Shape(msgspec.Struct, frozen=True):
         outputs: numbers of an answer.
         context: numbers that say what a sequence is about; 0 where nothing is said.
         fields: symbols of an input where there are several; 0 otherwise.
+        source_symbols: kinds of a source's symbol; 0 where there is no source.
         classes: whether the answers are logits, which have no units.
     """
 
@@ -29,11 +30,14 @@ class Shape(msgspec.Struct, frozen=True):
     classes: bool
     context: int = 0
     fields: int = 0
+    source_symbols: int = 0
 
 
 def shape_of(data: Data) -> Shape:
     """Give the shape of models for some data."""
-    return Shape(data.symbols, data.features, data.outputs, bool(data.classes), data.context, data.fields)
+    return Shape(
+        data.symbols, data.features, data.outputs, bool(data.classes), data.context, data.fields, data.source_symbols
+    )
 
 
 def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
@@ -43,7 +47,10 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
         raise WrongUse(f"recipe '{recipe.name}': model.embedding_size must be at least 1 for symbols")
     try:
         read = (sizes.embedding_size or shape.features) * (shape.fields or 1)
-        cell = build_cell(recipe.architecture, read, sizes.hidden_size, recipe.cell)
+        options = recipe.cell
+        if shape.source_symbols:
+            options = {**options, "source_symbols": shape.source_symbols}
+        cell = build_cell(recipe.architecture, read, sizes.hidden_size, options)
         embedding = _embedding(sizes, shape)
         model = SequenceModel(
             embedding=embedding,
@@ -55,6 +62,8 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
         )
     except ValueError as error:
         raise WrongUse(f"recipe '{recipe.name}': {error}") from error
+    if model.source_symbols and not shape.source_symbols:
+        raise WrongUse(f"recipe '{recipe.name}': {recipe.architecture} writes from a source, and the data has none")
     if shape.context and model.context != shape.context:
         said = f"the data says {shape.context} numbers of each sequence, and the cell takes {model.context}"
         raise WrongUse(f"recipe '{recipe.name}': {said}")

@@ -1,6 +1,8 @@
 """The one kind of cell: a function of an input and a state to an output and the next state."""
 
 import abc
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +19,17 @@ class Cell(nn.Module, abc.ABC):
         output_size: features of a step's output.
         causal: whether a step's output depends on no later step.
         delay: how many steps later than a step its output comes.
+        free: the states whose first axis after the batch's is of any size, and that axis's name; the state
+            `AXIS_length`, INT64 `[batch]`, says how much of it is a row's own.
+        constant: the states that no step changes.
     """
 
     input_size: int
     output_size: int
     causal: bool = True
     delay: int = 0
+    free: Mapping[str, str] = {}
+    constant: frozenset[str] = frozenset()
 
     @abc.abstractmethod
     def init_state(self, batch_size: int) -> State:
@@ -61,8 +68,17 @@ class Cell(nn.Module, abc.ABC):
             raise ValueError(f"the state has {', '.join(state)}, but the cell's has {', '.join(expected)}")
         for name, tensor in expected.items():
             wanted = (batch_size, *tensor.shape[1:])
+            if name in self.free:
+                wanted = (batch_size, state[name].shape[1], *tensor.shape[2:])
             if state[name].shape != wanted:
                 raise ValueError(f"state '{name}' is {list(state[name].shape)}, but {list(wanted)} is expected")
+
+
+class Source(NamedTuple):
+    """What sequences are written from: symbols `[batch, source]`, and each row's length, INT64 `[batch]`."""
+
+    symbols: Tensor
+    lengths: Tensor
 
 
 class Conditioned(Cell, abc.ABC):
@@ -77,6 +93,35 @@ class Conditioned(Cell, abc.ABC):
     @override
     def init_state(self, batch_size: int) -> State:
         return self.begin(next(self.parameters()).new_zeros(batch_size, self.context_size))
+
+
+class Sourced(Cell, abc.ABC):
+    """A cell whose sequence answers another, of symbols: that one is read first, and makes the first state.
+
+    Attributes:
+        source_symbols: how many symbols there are.
+        embedding: of the symbols.
+        encoder: reads them.
+    """
+
+    source_symbols: int
+    embedding: nn.Embedding
+    encoder: Cell
+
+    @abc.abstractmethod
+    def encode(self, source: Tensor, lengths: Tensor) -> Tensor:
+        """Annotate a source, `[batch, source]` to `[batch, source, …]`, zeros after each row's length, `[batch]`."""
+
+    @abc.abstractmethod
+    def begin(self, annotations: Tensor, lengths: Tensor) -> State:
+        """Make the state before the first step."""
+
+    @override
+    def init_state(self, batch_size: int) -> State:
+        like = self.embedding.weight
+        nothing = like.new_zeros(batch_size, 1, self.encoder.output_size)
+        state = self.begin(nothing, torch.ones(batch_size, dtype=torch.int64, device=like.device))
+        return {name: tensor.detach() for name, tensor in state.items()}
 
 
 class Whole(Cell, abc.ABC):
@@ -102,6 +147,15 @@ class Whole(Cell, abc.ABC):
         lengths = torch.full((rows,), time, device=xs.device) if lengths is None else lengths
         valid = torch.arange(time, device=xs.device) < lengths[:, None]
         return torch.where(valid[..., None], self.read(xs, lengths), 0.0), {}
+
+
+def state_shapes(cell: Cell) -> dict[str, tuple[int | str, ...]]:
+    """Give the axes of each state after the batch's, a free one by its name."""
+    shapes: dict[str, tuple[int | str, ...]] = {}
+    for name, tensor in cell.init_state(1).items():
+        sizes = tuple(tensor.shape[1:])
+        shapes[name] = (cell.free[name], *sizes[1:]) if name in cell.free else sizes
+    return shapes
 
 
 def where_rows(chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:

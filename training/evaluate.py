@@ -92,7 +92,7 @@ def chosen(model: SequenceModel, series: Sequence[Series]) -> tuple[Tensor, Tens
 
 def _begin(model: SequenceModel, batch: Batch) -> State:
     device = next(model.parameters()).device
-    return model.begin(len(batch.x), None if batch.context is None else batch.context.to(device))
+    return model.begin(len(batch.x), batch.told(lambda tensor: tensor.to(device)))
 
 
 def _batches(series: Sequence[Series]) -> Iterator[Batch]:

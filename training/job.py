@@ -39,6 +39,7 @@ from training.run import (
     PUBLISHED,
     QUANTIZED,
     RESULT,
+    SOURCE_VOCABULARY,
     START,
     STEP,
     VERIFIED,
@@ -147,10 +148,13 @@ class Job:
     def _finish_training(self, data: Data, model: SequenceModel, task: Task, progress: Progress) -> None:
         recipe, updates = self._run.recipe, progress.history[-1][0]
         held_out = evaluate(model, task, data.parts.test, unscored=recipe.unscored)
+        if (figure := task.freely(model.eval(), data.parts.test)) is not None:
+            held_out = held_out._replace(figure=figure)
         named = f"{held_out.figure:.4g} {task.metric.replace('_', ' ')}"
         title = f"{recipe.name}: held-out {named} after {updates} updates"
         curves.draw_curve(self._run.path(curves.FILE), progress.history, data.baselines, unit=task.unit, title=title)
-        for name, texts in ((VOCABULARY, data.vocabulary), (LABELS, data.labels)):
+        texts_of = ((VOCABULARY, data.vocabulary), (LABELS, data.labels), (SOURCE_VOCABULARY, data.source_vocabulary))
+        for name, texts in texts_of:
             if texts:
                 self._run.write_bytes(name, "".join(f"{json.dumps(text)}\n" for text in texts).encode())
         weights = io.BytesIO()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from training.cell import Cell, Conditioned, State
+from training.cell import Cell, Conditioned, Source, Sourced, State
 
 
 @final
@@ -121,9 +121,16 @@ class SequenceModel(nn.Module):
         """How many numbers say what a sequence is about; 0 for a cell that is told nothing."""
         return self.cell.context_size if isinstance(self.cell, Conditioned) else 0
 
-    def begin(self, rows: int, context: Tensor | None = None) -> State:
-        """Make the state before the first step: of what each sequence is about, `[rows, context]`, or of nothing."""
-        if isinstance(self.cell, Conditioned) and context is not None:
+    @property
+    def source_symbols(self) -> int:
+        """How many symbols a source may be of; 0 for a cell that writes from none."""
+        return self.cell.source_symbols if isinstance(self.cell, Sourced) else 0
+
+    def begin(self, rows: int, context: Tensor | Source | None = None) -> State:
+        """Make the state before the first step, of what each sequence is about or written from, or of nothing."""
+        if isinstance(self.cell, Sourced) and isinstance(context, Source):
+            return self.cell.begin(self.cell.encode(*context), context.lengths)
+        if isinstance(self.cell, Conditioned) and isinstance(context, Tensor):
             return self.cell.begin(context)
         return self.cell.init_state(rows)
 

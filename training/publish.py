@@ -9,9 +9,10 @@ from models.manifest import GOLDEN, Decode, Graphs, Manifest, Measured, Provenan
 from models.repository import ModelVersion, Repository
 from models.tensors import DType
 from training import curves
+from training.cell import state_shapes
 from training.model import SequenceModel
 from training.pictures import FILE as LEARNED
-from training.run import GRAPH, LABELS, RESULT, START, STEP, VERIFIED, VOCABULARY, Run
+from training.run import GRAPH, LABELS, RESULT, SOURCE_VOCABULARY, START, STEP, VERIFIED, VOCABULARY, Run
 from training.tasks import TASKS
 
 DTYPES: Mapping[torch.dtype, DType] = {torch.float32: "FP32", torch.int64: "INT64"}
@@ -55,7 +56,7 @@ def _picture(run: Run) -> list[str]:
 
 def files_beside(run: Run) -> list[str]:
     """Give the files that a model has beside its graph: the start graph, and the names of its symbols and classes."""
-    return [name for name in (START, VOCABULARY, LABELS) if run.path(name).exists()]
+    return [name for name in (START, VOCABULARY, SOURCE_VOCABULARY, LABELS) if run.path(name).exists()]
 
 
 def provenance_of(run: Run) -> Provenance:
@@ -81,7 +82,7 @@ def describe(
     provenance: Provenance | None = None,
 ) -> Manifest:
     """Write the manifest of a model."""
-    recipe = run.recipe
+    recipe, shapes = run.recipe, state_shapes(model.cell)
     return Manifest(
         name=recipe.name,
         version=version,
@@ -93,10 +94,16 @@ def describe(
         outputs=(TensorSpec("y", "FP32", ("time", model.outputs)),),
         lengths="lengths",
         states=tuple(
-            StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
+            StateSpec(
+                f"state.{name}",
+                f"next_state.{name}",
+                DTYPES[tensor.dtype],
+                shapes[name],
+                length_of=f"state.{model.cell.free[name]}_length" if name in model.cell.free else None,
+            )
             for name, tensor in model.cell.init_state(1).items()
         ),
-        decode=_decode(run) if recipe.task == "next_symbol" else None,
+        decode=_decode(run) if TASKS[recipe.task].writes else None,
         vocabulary=VOCABULARY if VOCABULARY in digests else None,
         labels=LABELS if LABELS in digests else None,
         delay=model.cell.delay,

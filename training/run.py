@@ -13,6 +13,7 @@ from training.recipe import Recipe
 RECIPE, WEIGHTS, VOCABULARY = "recipe.json", "model.pt", "vocabulary.txt"
 GRAPH, STEP, START = "model.onnx", "step.onnx", "start.onnx"
 LABELS = "labels.txt"
+SOURCE_VOCABULARY = "source_vocabulary.txt"
 DATA, RESULT, VERIFIED, PUBLISHED = "data.json", "result.json", "verified.json", "published.json"
 INT8_GRAPH, INT8_GOLDEN, QUANTIZED = "int8.onnx", "int8.npz", "quantized.json"
 

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -17,7 +18,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from training.batches import Batch, Bucketed, Processes, Source, Stretches
+from training.batches import Batch, Batches, Bucketed, Processes, Stretches
 from training.cell import State
 from training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from training.clipping import clip
@@ -127,7 +128,7 @@ class Trainer:
             x=self._fabric.to_device(batch.x),
             targets=self._fabric.to_device(batch.targets),
             lengths=self._fabric.to_device(batch.lengths),
-            context=None if batch.context is None else self._fabric.to_device(batch.context),
+            context=batch.told(self._fabric.to_device),
         )
         for part, share, carried in _parts(on_device, self._state, self._settings.accumulate):
             state = self._model.begin(len(part.x), part.context) if part.begins else carried
@@ -184,7 +185,7 @@ class Trainer:
             save_checkpoint(self._folder, self._progress, self._model, self._optimizer)
             _write_log(self._folder / LOG, self._progress)
 
-    def _open(self, train: Sequences) -> Source:
+    def _open(self, train: Sequences) -> Batches:
         settings, processes = self._settings, Processes(self._fabric.global_rank, self._fabric.world_size)
         if not settings.steps:
             _check_lengths(train)
@@ -229,10 +230,14 @@ def _parts(batch: Batch, state: State, count: int) -> Iterator[tuple[Batch, floa
     stepwise = is_stepwise(batch)
     of_all = batch.share[0 if stepwise else 1]
     for rows in torch.arange(len(batch.x)).chunk(count):
-        context = None if batch.context is None else batch.context[rows]
+        context = batch.told(partial(_rows, rows))
         part = Batch(batch.x[rows], batch.targets[rows], batch.lengths[rows], batch.begins, context=context)
         share = (part.lengths.sum() / batch.lengths.sum()).item() if stepwise else len(rows) / len(batch.x)
         yield part, of_all * share, {} if batch.begins else {name: tensor[rows] for name, tensor in state.items()}
+
+
+def _rows(rows: Tensor, tensor: Tensor) -> Tensor:
+    return tensor[rows]
 
 
 @contextmanager

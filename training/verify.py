@@ -11,9 +11,10 @@ from torch import Tensor
 
 from models.manifest import Manifest
 from models.runner import Array, Arrays, Runner
+from training.cell import Source, Sourced
 from training.errors import VerificationFailed
 from training.export.lint import varying_operators
-from training.export.start import CONTEXT
+from training.export.start import CONTEXT, SOURCE
 from training.model import Numbers, SequenceModel
 
 TOLERANCE = 1e-5
@@ -22,6 +23,7 @@ LARGEST_TOLERANCE = 1e-2
 TRIALS = 12
 MOST_ROWS, MOST_STEPS = 64, 40
 MOST_COUNTED = 1000
+MOST_SOURCE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +105,26 @@ def verify_start(
         VerificationFailed: a state differs by more than the tolerance.
     """
     runner = Runner(manifest, graph, start=start)
-    context = np.random.default_rng(0).normal(size=(MOST_ROWS, model.context)).astype(np.float32)
+    told, context = _some_context(model)
     with torch.no_grad():
-        made = model.begin(MOST_ROWS, torch.from_numpy(context))
+        made = model.begin(MOST_ROWS, context)
     expected: Arrays = {f"state.{name}": tensor.numpy() for name, tensor in made.items()}
-    error = _difference(runner.start({CONTEXT: context}), expected)
+    error = _difference(runner.start(told), expected)
     if not error <= tolerance:
         raise VerificationFailed(
             f"the start graph differs from torch by {error:.2g}, more than the tolerance {tolerance:.2g}"
         )
-    return {CONTEXT: context}, expected
+    return told, expected
+
+
+def _some_context(model: SequenceModel) -> tuple[Arrays, Tensor | Source]:
+    """Draw what sequences are about, or written from, by the start graph's name and as torch takes it."""
+    random = np.random.default_rng(0)
+    if isinstance(model.cell, Sourced):
+        source = random.integers(0, model.source_symbols, (MOST_ROWS, MOST_SOURCE))
+        return {SOURCE: source}, Source(torch.from_numpy(source), torch.full((MOST_ROWS,), MOST_SOURCE))
+    context = random.normal(size=(MOST_ROWS, model.context)).astype(np.float32)
+    return {CONTEXT: context}, torch.from_numpy(context)
 
 
 def measure_quantized(model: SequenceModel, manifest: Manifest, graph: bytes, *, seed: int) -> Verification:
@@ -152,9 +164,7 @@ def _trials(model: SequenceModel, random: np.random.Generator) -> list[Trial]:
 
 def _trial(model: SequenceModel, random: np.random.Generator) -> Trial:
     rows, time = int(random.integers(1, MOST_ROWS + 1)), int(random.integers(1, MOST_STEPS + 1))
-    states: Arrays = {
-        f"state.{name}": _random_state(tensor, rows, random) for name, tensor in model.cell.init_state(1).items()
-    }
+    states = _random_states(model, rows, random)
     lengths = random.integers(1, time + 1, rows)
     lengths[random.integers(rows)] = time
     return Trial(_random_inputs(model, (rows, time), random), lengths, states)
@@ -167,6 +177,17 @@ def _random_inputs(model: SequenceModel, shape: tuple[int, int], random: np.rand
     numbers = random.normal(size=(*shape, *model.step_shape)).astype(np.float32)
     units = model.embedding.units
     return numbers if units is None else units.enter(torch.from_numpy(numbers)).numpy()
+
+
+def _random_states(model: SequenceModel, rows: int, random: np.random.Generator) -> Arrays:
+    """Draw states as a sequence may have; one that is written from a source begins with one."""
+    if isinstance(model.cell, Sourced):
+        lengths = random.integers(1, MOST_SOURCE + 1, rows)
+        source = random.integers(0, model.source_symbols, (rows, int(lengths.max())))
+        with torch.no_grad():
+            made = model.begin(rows, Source(torch.from_numpy(source), torch.from_numpy(lengths)))
+        return {f"state.{name}": tensor.numpy() for name, tensor in made.items()}
+    return {f"state.{name}": _random_state(tensor, rows, random) for name, tensor in model.cell.init_state(1).items()}
 
 
 def _random_state(tensor: Tensor, rows: int, random: np.random.Generator) -> Array:
@@ -221,8 +242,8 @@ def _regroupings(runner: Runner, trial: Trial, whole: Arrays, random: np.random.
     for chosen in alone:
         # Cut to the rows' own length too: padding must not matter either.
         time = int(trial.lengths[chosen].max())
-        part = Trial(trial.x[chosen, :time], trial.lengths[chosen], _rows(trial.states, chosen))
-        yield _difference(_run(runner, part), _rows(whole, chosen, time))
+        part = Trial(trial.x[chosen, :time], trial.lengths[chosen], _fitting(runner, _rows(trial.states, chosen)))
+        yield _difference(_run(runner, part), _fitting(runner, _rows(whole, chosen, time)))
     if runner.manifest.kind == "step":
         yield _difference(_in_chunks(runner, trial, random), whole)
 
@@ -244,6 +265,18 @@ def _in_chunks(runner: Runner, trial: Trial, random: np.random.Generator) -> Arr
         chunks.append(chunk)
         start = end
     return {"y": np.concatenate(chunks, 1)} | {f"next_{name}": state for name, state in states.items()}
+
+
+def _fitting(runner: Runner, arrays: Arrays) -> Arrays:
+    """Cut the free axes of states to the longest of some rows."""
+    fitting = dict(arrays)
+    for state in runner.manifest.states:
+        for name in (state.input, state.output):
+            if state.length_of is not None and name in arrays:
+                count = arrays.get(state.length_of, arrays.get(f"next_{state.length_of}"))
+                assert count is not None
+                fitting[name] = arrays[name][:, : int(count.max())]
+    return fitting
 
 
 def _rows(arrays: Arrays, chosen: list[int] | Array, time: int | None = None) -> Arrays:

@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
+from training.architectures.attention import Score
 from training.architectures.bidirectional import Bidirectional, Lookahead, Merge
 from training.architectures.clockwork import Clockwork
 from training.architectures.countdown import COUNTED, Countdown
 from training.architectures.deep_transition import DeepTransition
 from training.architectures.delays import Delays
 from training.architectures.echo_state import EchoState
+from training.architectures.encoder_decoder import AttentionDecoder, EncoderDecoder, Way
 from training.architectures.gru import GRU, MinimalGatedUnit
 from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
@@ -91,7 +95,49 @@ def build_lookahead(
     return Lookahead(*_two(layer, input_size, hidden_size), context=context, merge=merge)
 
 
+def build_encoder_decoder(
+    input_size: int,
+    hidden_size: int,
+    *,
+    encoder: str | dict[str, Any] = "gru",
+    decoder: str | dict[str, Any] = "gru",
+    way: Way = "initial",
+    source_symbols: Count = 8,
+    source_size: Count = 32,
+) -> EncoderDecoder:
+    """Build an encoder of `source_symbols`, embedded in `source_size` features, and a decoder told by a vector."""
+    embedding = nn.Embedding(source_symbols, source_size)
+    reads = build_cell(_layer(encoder)[0], source_size, hidden_size, _layer(encoder)[1])
+    told = hidden_size if way != "initial" else 0
+    writes = build_cell(_layer(decoder)[0], input_size + told, hidden_size, _layer(decoder)[1])
+    return EncoderDecoder(embedding, reads, writes, input_size, way=way)
+
+
+def build_attention(
+    input_size: int,
+    hidden_size: int,
+    *,
+    encoder: str | dict[str, Any] = "bidirectional",
+    decoder: str | dict[str, Any] = "gru",
+    score: Score = "additive",
+    source_symbols: Count = 8,
+    source_size: Count = 32,
+) -> AttentionDecoder:
+    """Build an encoder of `source_symbols`, embedded in `source_size` features, and a decoder with attention to it."""
+    embedding = nn.Embedding(source_symbols, source_size)
+    reads = build_cell(_layer(encoder)[0], source_size, hidden_size, _layer(encoder)[1])
+    told = reads.output_size if score == "additive" else 0
+    writes = build_cell(_layer(decoder)[0], input_size + told, hidden_size, _layer(decoder)[1])
+    return AttentionDecoder(embedding, reads, writes, input_size, score=score)
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
+    "attention": Architecture(
+        build_attention,
+        "10.4",
+        "encoder_decoder",
+        "those of the encoder and the decoder, of the source's embedding, and of the scores",
+    ),
     "bidirectional": Architecture(build_bidirectional, "10.3", "bidirectional", "2*4*n*(m + n + 1)"),
     "clockwork": Architecture(Clockwork, "10.9.3", "clockwork", "n*(m + n + 1)"),
     "countdown": Architecture(build_countdown, "10.2.3", "countdown", "3*n*(m + 2 + n + 1)"),
@@ -112,6 +158,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "echo_state": Architecture(EchoState, "10.8", "echo_state", "0"),
     "elman": Architecture(RNN, "10.2", "elman", "n*(m + n + 1)"),
+    "encoder_decoder": Architecture(
+        build_encoder_decoder,
+        "10.4",
+        "encoder_decoder",
+        "those of the encoder and the decoder, of the source's embedding, and of what carries the vector",
+    ),
     "gru": Architecture(GRU, "10.10.2", "gru", "(2 if reset == 'none' else 3)*n*(m + n + 1)"),
     "irnn": Architecture(RNN, "10.7", "elman", "n*(m + n + 1)", {"activation": "relu", "recurrent": "identity"}),
     "leaky": Architecture(Leaky, "10.9.2", "leaky", "n*(m + n + 1) + learned*(n if per_unit else 1)"),
@@ -136,9 +188,11 @@ def check_cell(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Give all options of an architecture, the given ones checked; raises ValueError that names the key."""
     line = ARCHITECTURES[name]
     checked = check_options(line.cell, {**line.preset, **options})
-    for inner, own in map(_layer, (*checked.get("layers", ()), *([checked["layer"]] if "layer" in checked else []))):
+    named = [(key, checked[key]) for key in ("layer", "encoder", "decoder") if key in checked]
+    for key, given in (*(("layers", one) for one in checked.get("layers", ())), *named):
+        inner, own = _layer(given)
         if inner not in ARCHITECTURES:
-            raise ValueError(f"cell.layers: '{inner}' is not one of {', '.join(sorted(ARCHITECTURES))}")
+            raise ValueError(f"cell.{key}: '{inner}' is not one of {', '.join(sorted(ARCHITECTURES))}")
         check_cell(inner, own)
     return checked
 

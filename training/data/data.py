@@ -32,6 +32,8 @@ class Data:
         edge: the symbol that every sequence is read from, and where `ends` is none of another kind the last target.
         ends: how a sequence of symbols ends: with the edge, or when a length that was said is reached; empty where
             sequences go on.
+        source_symbols: how many symbols the source may be of that a sequence is written from; 0 where there is none.
+        source_vocabulary: their texts, in the order of their indices.
         about: what the context's first numbers stand for, one each, by name.
         baselines: what a model must beat, by name, in the task's metric.
     """
@@ -46,6 +48,8 @@ class Data:
     labels: tuple[str, ...] = ()
     edge: int | None = None
     ends: Literal["", "symbol", "length"] = ""
+    source_symbols: int = 0
+    source_vocabulary: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
     baselines: Mapping[str, float] = field(default_factory=dict)
 
@@ -70,7 +74,7 @@ class Data:
     def context(self) -> int:
         """How many numbers say what a sequence is about; 0 where nothing is said."""
         told = self.parts.train[0].context
-        return 0 if told is None else len(told)
+        return 0 if told is None or self.source_symbols else len(told)
 
     @property
     def outputs(self) -> int:

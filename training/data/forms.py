@@ -1,6 +1,7 @@
 """The table of sets that a recipe can name: each as sequences in three parts."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -13,16 +14,18 @@ from training.data.generated.adding import make_adding
 from training.data.generated.copy_memory import make_copy_memory
 from training.data.generated.mackey_glass import make_mackey_glass
 from training.data.generated.narma import make_narma
+from training.data.generated.reversal import make_reversal
 from training.data.generated.sines import make_sines
 from training.data.generated.temporal_order import make_temporal_order
 from training.data.published.fsdd import load_fsdd
 from training.data.published.japanese_vowels import load_japanese_vowels
 from training.data.published.mnist import load_mnist
+from training.data.published.multi30k import Pair, load_multi30k
 from training.data.published.names import Name, load_names
 from training.data.published.polymusic import Collection, load_polymusic
 from training.data.published.santafe_laser import load_santafe_laser
 from training.data.published.ud_english_ewt import Sentence, load_ud_english_ewt
-from training.data.series import Batch, Floats, Parts, Series, Symbols, next_step, part_in_order
+from training.data.series import Batch, Floats, Indices, Parts, Series, Symbols, next_step, part_in_order
 from training.data.settings import SetData
 from training.data.spectrum import log_mel
 from training.data.spelling import Spelling
@@ -45,6 +48,8 @@ class Form:
     ends: Literal["", "symbol", "length"] = ""
     about: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    source_symbols: int = 0
+    source_vocabulary: tuple[str, ...] = ()
 
 
 def polymusic(*, collection: Collection = "JSB_Chorales") -> Form:
@@ -71,6 +76,45 @@ def fsdd(*, left_out: str = "") -> Form:
 def japanese_vowels() -> Form:
     """Series of 12 coefficients a step; the target is the speaker."""
     return _form(store.read("japanese_vowels", load_japanese_vowels), classes=9)
+
+
+def reversal(*, shortest: Count = 3, longest: Count = 20, count: Count = 20_000, kinds: Count = 10) -> Form:
+    """Rows of symbols of many lengths, and each written from its end."""
+
+    def rows(part: int, rows: int) -> Sequences:
+        random = np.random.default_rng([part, longest])
+        sources = make_reversal(part, rows, longest, kinds).inputs
+        lengths = random.integers(shortest, longest + 1, rows).tolist()
+        cut = [source[:length] for source, length in zip(sources, lengths, strict=True)]
+        return [_rewritten(source, source[::-1], kinds) for source in cut]
+
+    fewer = max(100, count // 20)
+    made: Parts[Sequences] = Parts(rows(0, count), rows(1, fewer), rows(2, fewer), MADE)
+    return Form(made, kinds + 1, kinds + 1, edge=kinds, ends="symbol", source_symbols=kinds)
+
+
+def multi30k(*, least: Count = 2) -> Form:
+    """Captions in English, written from German; of both the tokens that training has at least so often."""
+    parts = store.read("multi30k", load_multi30k)
+    german, english = (
+        _tokens((getattr(pair, language) for pair in parts.train), least) for language in ("german", "english")
+    )
+    edge = len(english)
+
+    def series(pair: Pair) -> Series:
+        return _rewritten(_indices(pair.german, german), _indices(pair.english, english), edge)
+
+    made: Parts[Sequences] = parts.each(lambda part: [series(pair) for pair in part])
+    return Form(
+        made,
+        edge + 1,
+        edge + 1,
+        vocabulary=(*english, "\n"),
+        edge=edge,
+        ends="symbol",
+        source_symbols=len(german),
+        source_vocabulary=tuple(german),
+    )
 
 
 def santafe_laser(*, competition: bool = False) -> Form:
@@ -167,9 +211,11 @@ FORMS: Mapping[str, Callable[..., Form]] = {
         japanese_vowels,
         mackey_glass,
         mnist,
+        multi30k,
         names,
         narma,
         polymusic,
+        reversal,
         santafe_laser,
         sines,
         temporal_order,
@@ -207,10 +253,28 @@ def open_set(data: SetData) -> Data:
         ends=form.ends,
         about=form.about,
         labels=form.labels,
+        source_symbols=form.source_symbols,
+        source_vocabulary=form.source_vocabulary,
     )
 
 
-MADE_HERE = frozenset({"adding", "copy_memory", "mackey_glass", "narma", "sines", "temporal_order"})
+MADE_HERE = frozenset({"adding", "copy_memory", "mackey_glass", "narma", "reversal", "sines", "temporal_order"})
+
+
+def _rewritten(source: Indices, target: Indices, edge: int) -> Series:
+    """Let a target be written from a source, from the edge and to it."""
+    return Series(np.append(edge, target), np.append(target, edge), np.ascontiguousarray(source))
+
+
+def _tokens(sentences: Iterable[Sequence[str]], least: int) -> dict[str, int]:
+    """Number the tokens that come often enough; the first stands for all others."""
+    seen = Counter(token for sentence in sentences for token in sentence)
+    known = sorted(token for token, count in seen.items() if count >= least)
+    return {token: index for index, token in enumerate(("\N{REPLACEMENT CHARACTER}", *known))}
+
+
+def _indices(sentence: Sequence[str], tokens: Mapping[str, int]) -> Indices:
+    return np.array([tokens.get(token, 0) for token in sentence], np.int64)
 
 
 def _form(parts: Parts[list[Series]], *, classes: int = 0) -> Form:

@@ -39,12 +39,13 @@ class Series:
         inputs: FP32 `[time, features]`, or symbols INT64 `[time]`, or `[time, fields]` where a step is several.
         targets: for each step `[time, features]` (FP32) or `[time]` (INT64, classes); one for the whole sequence has no
             axis of time.
-        context: what the sequence is about, FP32 `[features]`; None where nothing is said.
+        context: what the sequence is about, FP32 `[features]`, or the symbols that it is written from, INT64
+            `[source]`; None where nothing is said.
     """
 
     inputs: Floats | Indices
     targets: Floats | Indices
-    context: Floats | None = None
+    context: Floats | Indices | None = None
 
     @property
     def is_stepwise(self) -> bool:

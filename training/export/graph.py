@@ -7,10 +7,12 @@ import onnx
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from training.cell import state_shapes
 from training.export.builder import Builder
 from training.export.recurrence import has_native, one_step, over_time
 from training.export.scan import VALID
 from training.export.trace import Traces
+from training.export.valid import write_valid
 from training.model import Fields, SequenceModel
 
 
@@ -23,7 +25,7 @@ def export(model: SequenceModel, traces: Traces | None = None) -> bytes:
     """
     traces = traces or Traces()
     build = Builder()
-    _write_valid(build)
+    write_valid(build)
     answers = _answers(build, model, over_time(build, model.cell, _embedded(build, model), "", traces))
     # Masked after the readout, whose bias would show in the padding.
     build.node("Where", VALID, answers, build.constant("zero", np.zeros(1, np.float32)), output="y")
@@ -72,28 +74,19 @@ def _linear(build: Builder, name: str, layer: nn.Linear, x: str) -> str:
     return build.node("Add", product, build.constant(f"{name}.bias", _array(layer.bias)))
 
 
-def _write_valid(build: Builder) -> None:
-    """Write which steps are within their row's length, `valid [batch, time, 1]`."""
-    zero, one = build.constant("from", np.array(0, np.int64)), build.constant("by", np.array(1, np.int64))
-    first, second = build.constant("axis.0", np.array([0], np.int64)), build.constant("axis.1", np.array([1], np.int64))
-    time = build.node("Squeeze", build.node("Shape", "x", start=1, end=2), first)
-    steps = build.node("Range", zero, time, one)
-    within = build.node("Less", steps, build.node("Unsqueeze", "lengths", second))
-    build.node("Unsqueeze", within, build.constant("axis.2", np.array([2], np.int64)), output=VALID)
-
-
 def _interface(
     model: SequenceModel, *, step: bool = False
 ) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
     axes = ["batch"] if step else ["batch", "time"]
+    dtypes = {name: tensor.dtype for name, tensor in model.cell.init_state(1).items()}
     kind = TensorProto.INT64 if model.symbols else TensorProto.FLOAT
     into = [_tensor("x", kind, [*axes, *model.step_shape])]
     into += [] if step else [_tensor("lengths", TensorProto.INT64, ["batch"])]
     out = [_tensor("y", TensorProto.FLOAT, [*axes, model.outputs])]
-    for name, tensor in model.cell.init_state(1).items():
-        kind = TensorProto.FLOAT if tensor.is_floating_point() else TensorProto.INT64
-        into.append(_tensor(f"state.{name}", kind, ["batch", *tensor.shape[1:]]))
-        out.append(_tensor(f"next_state.{name}", kind, ["batch", *tensor.shape[1:]]))
+    for name, shape in state_shapes(model.cell).items():
+        kind = TensorProto.FLOAT if dtypes[name].is_floating_point else TensorProto.INT64
+        into.append(_tensor(f"state.{name}", kind, ["batch", *shape]))
+        out.append(_tensor(f"next_state.{name}", kind, ["batch", *shape]))
     return into, out
 
 

@@ -22,9 +22,15 @@ def scan_nodes(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> 
     inner.copy(step.node)
     x, *states = step.input
     y, *next_states = step.output
+    of = dict(zip(cell.init_state(1), states, strict=True))
+    names = [name for name in of if name not in cell.constant]
+    # What no step changes is read where it is, outside, instead of being carried on.
+    for name in of.keys() & cell.constant:
+        build.node("Identity", f"state.{at}{name}", output=of[name].name)
+    _keep_constants(build, cell, at)
+    states = [of[name] for name in names]
     kept = [_kept(inner, f"{at}step.{VALID}", old, new) for old, new in zip(states, next_states, strict=True)]
     valid = helper.make_tensor_value_info(f"{at}step.{VALID}", TensorProto.BOOL, ["batch", 1])
-    names = list(cell.init_state(1))
     *_, ys = build.nodes(
         "Scan",
         *(f"state.{at}{name}" for name in names),
@@ -57,6 +63,14 @@ def step_nodes(build: Builder, cell: Cell, x: str, at: str, traces: Traces) -> s
         build.node("Identity", name, output=inside.name)
     build.copy(step.node, step.initializer)
     y, *next_states = step.output
-    for name, new in zip(cell.init_state(1), next_states, strict=True):
+    changing = [name for name in cell.init_state(1) if name not in cell.constant]
+    for name, new in zip(changing, next_states, strict=True):
         build.node("Identity", new.name, output=f"next_state.{at}{name}")
+    _keep_constants(build, cell, at)
     return y.name
+
+
+def _keep_constants(build: Builder, cell: Cell, at: str) -> None:
+    """Give on the states that no step changes."""
+    for name in sorted(cell.constant):
+        build.node("Identity", f"state.{at}{name}", output=f"next_state.{at}{name}")

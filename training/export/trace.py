@@ -28,7 +28,10 @@ class Traces:
         self._steps: dict[Cell, onnx.GraphProto] = {}
 
     def step(self, cell: Cell, prefix: str) -> onnx.GraphProto:
-        """Give `x [batch, features], *states -> y, *next_states`, weights as initializers, all names with a prefix."""
+        """Give `x [batch, features], *states -> y, *next_states`, weights as initializers, all names with a prefix.
+
+        States that no step changes come in, and do not come out.
+        """
         if cell not in self._steps:
             self._steps[cell] = _trace(cell)
         return compose.add_prefix_graph(self._steps[cell], prefix)
@@ -38,15 +41,16 @@ class Traces:
 class _Step(nn.Module):
     """A cell's step with its states in a fixed order, as the exporter needs it."""
 
-    def __init__(self, cell: Cell, names: Sequence[str]) -> None:
+    def __init__(self, cell: Cell, names: Sequence[str], changing: Sequence[str]) -> None:
         super().__init__()
         self.cell = cell
         self.names = names
+        self.changing = changing
 
     @override
     def forward(self, x: Tensor, states: list[Tensor]) -> list[Tensor]:
         y, next_state = self.cell.step(x, dict(zip(self.names, states, strict=True)))
-        return [y, *(next_state[name] for name in self.names)]
+        return [y, *(next_state[name] for name in self.changing)]
 
 
 def _trace(cell: Cell) -> onnx.GraphProto:
@@ -54,11 +58,26 @@ def _trace(cell: Cell) -> onnx.GraphProto:
     cell = copy.deepcopy(cell).cpu().float().eval()
     state = cell.init_state(ROWS)
     x, states = torch.zeros(ROWS, cell.input_size), [tensor.detach().clone() for tensor in state.values()]
-    names = ["x", *state], ["y", *(f"next.{name}" for name in state)]
-    return trace(_Step(cell, list(state)), (x, states), *names)
+    changing = [name for name in state if name not in cell.constant]
+    names = ["x", *state], ["y", *(f"next.{name}" for name in changing)]
+    states = [_longer(tensor) if name in cell.free else tensor for name, tensor in zip(state, states, strict=True)]
+    free = [cell.free.get(name) for name in state]
+    return trace(_Step(cell, list(state), changing), (x, states), *names, free=free)
 
 
-def trace(module: nn.Module, inputs: tuple[Any, ...], into: list[str], out: list[str]) -> onnx.GraphProto:
+def _longer(tensor: Tensor) -> Tensor:
+    """Give more than one place on a free axis, which the exporter would take for a constant."""
+    return tensor.repeat(1, ROWS + 1, *[1] * (tensor.dim() - 2))
+
+
+def trace(
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    into: list[str],
+    out: list[str],
+    *,
+    free: Sequence[str | None] = (),
+) -> onnx.GraphProto:
     """Trace a module without time.
 
     Args:
@@ -66,10 +85,13 @@ def trace(module: nn.Module, inputs: tuple[Any, ...], into: list[str], out: list
         inputs: tensors `[ROWS, …]`, or lists of them, whose first axis becomes the batch.
         into: the names of what comes in.
         out: the names of what comes out.
+        free: of the tensors of a list, the name of the second axis where it is free.
     """
     from onnxscript import optimizer  # noqa: PLC0415  # two seconds that only an export shall cost
 
     batch = {0: torch.export.Dim("batch")}
+    axes = {name: torch.export.Dim(name, min=2) for name in free if name}
+    of_list = [batch if name is None else batch | {1: axes[name]} for name in free]
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The exporter warns of torch's own inner workings.
@@ -80,7 +102,9 @@ def trace(module: nn.Module, inputs: tuple[Any, ...], into: list[str], out: list
             dynamo=True,
             optimize=False,
             opset_version=OPSET,
-            dynamic_shapes=tuple([batch for _ in one] if isinstance(one, list) else batch for one in inputs),
+            dynamic_shapes=tuple(
+                (of_list or [batch for _ in one]) if isinstance(one, list) else batch for one in inputs
+            ),
             input_names=into,
             output_names=out,
             verbose=False,

@@ -14,6 +14,7 @@ from training.tasks.classify import Classify, Recall
 from training.tasks.next_frame import NextFrame
 from training.tasks.next_symbol import NextSymbol
 from training.tasks.regress import Forecast, Regress
+from training.tasks.rewrite import Rewrite, Translate
 from training.tasks.stop_unit import StopUnit
 
 
@@ -26,6 +27,7 @@ class TaskKind:
         task: what is built.
         classes: whether targets are classes or symbols, rather than numbers.
         stepwise: whether each step has a target; None where either will do.
+        writes: whether an answer is the symbol to be read next, so that a server may feed it back.
         foretells: whether the targets are inputs to come, which nobody may have read.
     """
 
@@ -34,6 +36,7 @@ class TaskKind:
     classes: bool
     stepwise: bool | None
     foretells: bool = False
+    writes: bool = False
 
     @property
     def metric(self) -> str:
@@ -50,13 +53,31 @@ def _forecast(model: SequenceModel, data: Data) -> Task:
     return Forecast(model.units, torch.from_numpy(data.target_units()[1]))
 
 
+def _rewrite(_: SequenceModel, data: Data) -> Task:
+    return Rewrite(_edge_of(data))
+
+
+def _translate(_: SequenceModel, data: Data) -> Task:
+    return Translate(_edge_of(data))
+
+
+def _edge_of(data: Data) -> int:
+    if data.edge is None or data.ends != "symbol":
+        raise WrongUse("tasks that write need data whose sequences end with a symbol of their own")
+    return data.edge
+
+
 TASKS: Mapping[str, TaskKind] = {
     "classify": TaskKind(lambda _, __: Classify(), Classify, classes=True, stepwise=None),
     "forecast": TaskKind(_forecast, Forecast, classes=False, stepwise=True, foretells=True),
     "next_frame": TaskKind(lambda _, __: NextFrame(), NextFrame, classes=False, stepwise=True, foretells=True),
-    "next_symbol": TaskKind(lambda _, __: NextSymbol(), NextSymbol, classes=True, stepwise=True, foretells=True),
+    "next_symbol": TaskKind(
+        lambda _, __: NextSymbol(), NextSymbol, classes=True, stepwise=True, foretells=True, writes=True
+    ),
     "recall": TaskKind(lambda _, __: Recall(), Recall, classes=True, stepwise=True),
+    "rewrite": TaskKind(_rewrite, Rewrite, classes=True, stepwise=True, foretells=True, writes=True),
     "stop_unit": TaskKind(lambda _, __: StopUnit(), StopUnit, classes=True, stepwise=True, foretells=True),
+    "translate": TaskKind(_translate, Translate, classes=True, stepwise=True, foretells=True, writes=True),
     "regress": TaskKind(lambda model, _: Regress(model.units), Regress, classes=False, stepwise=None),
 }
 

@@ -1,11 +1,14 @@
 """What a model is asked to do: how wrong an answer is, and what is told of a model in the end."""
 
 import abc
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from training.batches import Batch
+from training.data.series import Series
+from training.model import SequenceModel
 
 
 class Task(abc.ABC):
@@ -28,6 +31,10 @@ class Task(abc.ABC):
     def measures(self, answers: Tensor, targets: Tensor) -> Tensor:
         """Give what the metric is the mean of, `[n]`; the loss, unless a task says otherwise."""
         return self.losses(answers, targets)
+
+    def freely(self, model: SequenceModel, series: Sequence[Series]) -> float | None:
+        """Give the metric of what a model writes by itself; None where it is told step by step."""
+        return None
 
     def figure(self, mean: float) -> float:
         """Give the metric from the mean of the measures."""
