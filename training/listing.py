@@ -13,6 +13,7 @@ SECTIONS = {
     "10.2.3": "Recurrent networks as directed graphical models",
     "10.2.4": "Modeling sequences conditioned on context",
     "10.3": "Bidirectional RNNs",
+    "10.4": "Encoder-decoder sequence-to-sequence architectures",
     "10.5": "Deep recurrent networks",
     "10.7": "The challenge of long-term dependencies",
     "10.8": "Echo state networks",

@@ -9,7 +9,7 @@ from models.manifest import GOLDEN, Decode, Graphs, Manifest, Measured, Provenan
 from models.repository import ModelVersion, Repository
 from models.tensors import DType
 from training import curves
-from training.cell import state_shapes
+from training.cell import Cell, state_shapes
 from training.model import SequenceModel
 from training.pictures import FILE as LEARNED
 from training.run import GRAPH, LABELS, RESULT, SOURCE_VOCABULARY, START, STEP, VERIFIED, VOCABULARY, Run
@@ -71,6 +71,21 @@ def provenance_of(run: Run) -> Provenance:
     )
 
 
+def states_of(cell: Cell) -> tuple[StateSpec, ...]:
+    """Tell a cell's states as the contract does."""
+    shapes = state_shapes(cell)
+    return tuple(
+        StateSpec(
+            f"state.{name}",
+            f"next_state.{name}",
+            DTYPES[tensor.dtype],
+            shapes[name],
+            length_of=f"state.{cell.free[name]}_length" if name in cell.free else None,
+        )
+        for name, tensor in cell.init_state(1).items()
+    )
+
+
 def describe(
     run: Run,
     model: SequenceModel,
@@ -82,7 +97,7 @@ def describe(
     provenance: Provenance | None = None,
 ) -> Manifest:
     """Write the manifest of a model."""
-    recipe, shapes = run.recipe, state_shapes(model.cell)
+    recipe = run.recipe
     return Manifest(
         name=recipe.name,
         version=version,
@@ -93,16 +108,7 @@ def describe(
         inputs=(TensorSpec("x", "INT64" if model.symbols else "FP32", ("time", *model.step_shape)),),
         outputs=(TensorSpec("y", "FP32", ("time", model.outputs)),),
         lengths="lengths",
-        states=tuple(
-            StateSpec(
-                f"state.{name}",
-                f"next_state.{name}",
-                DTYPES[tensor.dtype],
-                shapes[name],
-                length_of=f"state.{model.cell.free[name]}_length" if name in model.cell.free else None,
-            )
-            for name, tensor in model.cell.init_state(1).items()
-        ),
+        states=states_of(model.cell),
         decode=_decode(run) if TASKS[recipe.task].writes else None,
         vocabulary=VOCABULARY if VOCABULARY in digests else None,
         labels=LABELS if LABELS in digests else None,

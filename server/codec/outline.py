@@ -255,5 +255,6 @@ def parameters_of(common: Parameters, values: dict[str, Value]) -> Parameters | 
         wants_final=common.wants_final,
         peek=common.peek,
         notices=common.notices,
+        score=common.score,
         sampling=common.sampling,
     )

@@ -27,6 +27,7 @@ class Parameters(msgspec.Struct, frozen=True):
         wants_final: the last answer is to say that it is the last.
         peek: run on the state and leave it as it is.
         notices: the stream may be sent what nobody asked for.
+        score: answer how probable the steps are.
         sampling: how to generate; None for a request that does not.
     """
 
@@ -40,6 +41,7 @@ class Parameters(msgspec.Struct, frozen=True):
     wants_final: bool = False
     peek: bool = False
     notices: bool = False
+    score: bool = False
     sampling: Sampling | None = None
 
 
@@ -159,6 +161,7 @@ READERS: Mapping[str, tuple[str, Callable[[str, pb.InferParameter], SequenceId |
     "recur_incarnation": ("life", _life),
     "recur_peek": ("peek", _flag),
     "recur_notices": ("notices", _flag),
+    "recur_score": ("score", _flag),
     "triton_enable_empty_final_response": ("wants_final", _flag),
 }
 

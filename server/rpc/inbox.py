@@ -19,6 +19,7 @@ from server.rpc.exchange import Exchange, Reply
 from server.rpc.gathering import Gathering
 from server.rpc.generating import Answers, Generating
 from server.rpc.parts import parts, same_tensors
+from server.rpc.scoring import Scoring
 from server.sessions import Sessions
 from server.signature import Signature
 from server.types import UNNUMBERED, Chunk, Scope, Watch
@@ -113,6 +114,7 @@ class Inbox:
     ) -> Sequence[Chunk]:
         """Make one chunk of a request; several of rows for many sequences that cannot all run together."""
         _check_sizes(tensors, self._limits(scope.model).max_chunk_steps)
+        scoring = Scoring(exchange, tensors) if exchange.request.parameters.score else None
         if exchange.request.parameters.sampling is not None:
             generating = Generating(exchange, tensors, self._sessions, answers, self._limits(scope.model))
             return (generating.prompt(scope, client),)
@@ -130,6 +132,8 @@ class Inbox:
                 return (chunk,)
             gathering.refuse(wrong)
             return self._parts(exchange, chunk, wrong, gathering)
+        if scoring is not None:
+            chunk.done = scoring.take
         if not chunk.ids:
             self._sessions.check_open(exchange.model)
         if chunk.rows > max_batch:

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.manifest import Graphs, Manifest, StateSpec, TensorSpec
+from models.manifest import Graphs, Manifest, TensorSpec
 from models.runner import Runner
 from training.architectures import ARCHITECTURES, build_cell
-from training.cell import Cell, Conditioned, State
+from training.cell import Cell, Conditioned, Source, Sourced, State
 from training.export.graph import export, export_step
 from training.export.trace import Traces
 from training.model import SequenceModel, symbol_model
-from training.publish import DTYPES
+from training.publish import states_of
 from training.verify import Trial
 
 INPUT, HIDDEN, SYMBOLS = 5, 6, 7
-ROWS, TIME = 4, 9
+ROWS, TIME, SOURCE = 4, 9, 6
 SINGLE = 1e-5
 
 # Builds a cell of an input size and a hidden size.
@@ -32,7 +32,13 @@ def case(name: str, **options: object) -> Kind:
 
 
 VARIANTS: Mapping[str, Kind] = {
+    "attention dot": case(
+        "attention", score="dot", encoder="gru", decoder={"architecture": "stack", "layers": ("gru",)}
+    ),
+    "attention general": case("attention", score="general", decoder="lstm"),
     "echo_state leaky": case("echo_state", leak=0.4, density=0.5),
+    "encoder_decoder both": case("encoder_decoder", way="both", encoder="bidirectional", decoder="lstm"),
+    "encoder_decoder input": case("encoder_decoder", way="input"),
     "gru before": case("gru", reset="before"),
     "gru none": case("gru", reset="none"),
     "lookahead sum": case("lookahead", context=1, merge="sum"),
@@ -68,12 +74,22 @@ def build(kind: Kind, *, double: bool = True) -> Cell:
 
 def some_state(cell: Cell, rows: int = ROWS) -> State:
     """A state as a sequence may have, with whatever the cell makes of a context."""
+    if isinstance(cell, Sourced):
+        source = some_source(cell, rows)
+        return cell.begin(cell.encode(*source), source.lengths)
     if isinstance(cell, Conditioned):
         return cell.begin(torch.randn(rows, cell.context_size, dtype=next(cell.parameters()).dtype))
     return {
         name: torch.randn_like(tensor) if tensor.is_floating_point() else torch.randint_like(tensor, 100)
         for name, tensor in cell.init_state(rows).items()
     }
+
+
+def some_source(cell: Sourced, rows: int) -> Source:
+    """Sources of many lengths, one of them the longest that there is place for."""
+    lengths = torch.randint(1, SOURCE + 1, (rows,))
+    lengths[-1] = SOURCE
+    return Source(torch.randint(cell.source_symbols, (rows, SOURCE)), lengths)
 
 
 def disturb(cell: nn.Module) -> None:
@@ -103,10 +119,7 @@ def manifest_of(model: SequenceModel) -> Manifest:
         inputs=(TensorSpec("x", "INT64", ("time",)),),
         outputs=(TensorSpec("y", "FP32", ("time", SYMBOLS)),),
         lengths="lengths",
-        states=tuple(
-            StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
-            for name, tensor in model.cell.init_state(1).items()
-        ),
+        states=states_of(model.cell),
         delay=model.cell.delay,
         golden_source="torch",
         tolerance=SINGLE,

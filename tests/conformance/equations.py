@@ -15,12 +15,14 @@ from training.architectures.countdown import Countdown
 from training.architectures.deep_transition import DeepTransition
 from training.architectures.delays import Delays
 from training.architectures.echo_state import EchoState
+from training.architectures.encoder_decoder import AttentionDecoder, EncoderDecoder
 from training.architectures.gru import GRU, MinimalGatedUnit
 from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
 from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, PeepholeLSTM, ProjectedLSTM
 from training.architectures.output_recurrence import OutputRecurrence
 from training.architectures.rnn import RNN
+from training.architectures.stack import Stack
 from training.architectures.vector_to_sequence import VectorToSequence
 from training.cell import Cell
 
@@ -55,6 +57,42 @@ def lstm(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
     c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
     h = np.tanh(c) * sigmoid(o)
     return h, {"h": h, "c": c}
+
+
+def written(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    """The decoder's own step within an encoder-decoder."""
+    own = {name.removeprefix("decoder."): row for name, row in state.items() if name.startswith("decoder.")}
+    if isinstance(cell.decoder, Stack):  # of one layer
+        inner = {name.removeprefix("0."): row for name, row in own.items()}
+        layer = cell.decoder.layers[0]
+        y, after = EQUATIONS[type(layer)](within(p, "decoder.cells.0."), layer, x, inner)
+        after = {f"0.{name}": row for name, row in after.items()}
+    else:
+        y, after = EQUATIONS[type(cell.decoder)](within(p, "decoder."), cell.decoder, x, own)
+    return y, {f"decoder.{name}": row for name, row in after.items()}
+
+
+def encoder_decoder(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    y, after = written(p, cell, x if cell.way == "initial" else np.concatenate([x, state["c"]]), state)
+    return y, state | after
+
+
+def attention(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    def read(s: Row) -> Row:
+        places = range(int(state["source_length"]))
+        if cell.asks_first:
+            e = np.array([p["score.v"][:, 0] @ np.tanh(p["score.W"] @ s + state["keys"][j]) for j in places])
+        else:
+            e = np.array([s @ state["keys"][j] for j in places])
+        alpha = np.exp(e) / np.exp(e).sum()
+        return sum(alpha[j] * state["annotations"][j, :-1] for j in places)
+
+    if cell.asks_first:
+        c = read(state["s"])
+        s, after = written(p, cell, np.concatenate([x, c]), state)
+        return np.concatenate([s, c]), state | after | {"s": s}
+    s, after = written(p, cell, x, state)
+    return np.tanh(p["H.weight"] @ np.concatenate([s, read(s)]) + p["H.bias"]), state | after
 
 
 def lookahead(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
@@ -189,12 +227,14 @@ def countdown(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
 
 
 EQUATIONS: Mapping[type[Cell], Equations] = {
+    AttentionDecoder: attention,
     Clockwork: clockwork,
     Countdown: countdown,
     CoupledLSTM: coupled_lstm,
     DeepTransition: deep_transition,
     Delays: delays,
     EchoState: echo_state,
+    EncoderDecoder: encoder_decoder,
     GRU: gru,
     LSTM: lstm,
     LSTM1997: lstm_1997,

@@ -1,7 +1,7 @@
 """tritonclient streams sequences of many models, in a process of its own, each in chunks and all together ragged.
 
 `python -m tests.e2e.every ADDRESS FILE` reads from FILE, a .npz, of every model `NAME` the symbols `[rows, time]` and
-`NAME.lengths`, and of some `NAME.context`, which a row that begins brings besides; it writes FILE with `.answers.npz`
+`NAME.lengths`, and of some `NAME.told`, which a row that begins brings besides; it writes FILE with `.answers.npz`
 added: `NAME.chunked` and `NAME.ragged`, `[rows, time, outputs]`.
 """
 
@@ -21,13 +21,14 @@ def tensor(name: str, array: np.ndarray, dtype: str = "INT64") -> triton.InferIn
     return given
 
 
-def contexts(context: np.ndarray | None) -> list[triton.InferInput]:
-    return [] if context is None else [tensor("context", context, "FP32")]
+def starting(told: np.ndarray | None) -> list[triton.InferInput]:
+    """What the start graph takes: a vector that the sequence is about, or symbols that it is written from."""
+    if told is None:
+        return []
+    return [tensor("context", told, "FP32") if told.dtype.kind == "f" else tensor("source", told)]
 
 
-def chunked(
-    address: str, model: str, x: np.ndarray, lengths: np.ndarray, context: np.ndarray | None = None
-) -> np.ndarray:
+def chunked(address: str, model: str, x: np.ndarray, lengths: np.ndarray, told: np.ndarray | None = None) -> np.ndarray:
     """Stream every row as a sequence of its own, in chunks of 1, 2, 3 and so on, the rows in turn."""
     answers: queue.Queue[Any] = queue.Queue()
     pieces: dict[int, list[np.ndarray]] = {row: [] for row in range(len(x))}
@@ -38,10 +39,10 @@ def chunked(
         while first < lengths.max():
             for row in np.flatnonzero(lengths > first):
                 last = min(first + size, int(lengths[row]))
-                about = None if context is None or first else context[row : row + 1]
+                about = None if told is None or first else told[row : row + 1]
                 client.async_stream_infer(
                     model,
-                    [tensor("x", x[row : row + 1, first:last]), *contexts(about)],
+                    [tensor("x", x[row : row + 1, first:last]), *starting(about)],
                     sequence_id=int(row) + 1,
                     request_id=str(row),
                     sequence_start=first == 0,
@@ -59,9 +60,7 @@ def chunked(
     return padded([np.concatenate(parts) for parts in pieces.values()], x.shape[1])
 
 
-def ragged(
-    address: str, model: str, x: np.ndarray, lengths: np.ndarray, context: np.ndarray | None = None
-) -> np.ndarray:
+def ragged(address: str, model: str, x: np.ndarray, lengths: np.ndarray, told: np.ndarray | None = None) -> np.ndarray:
     """Send all rows as sequences of one request, by their lengths."""
     rows = len(x)
     with triton.InferenceServerClient(address) as client:
@@ -73,7 +72,7 @@ def ragged(
                 tensor("sequence_id", np.arange(101, 101 + rows)),
                 tensor("sequence_start", np.ones(rows, np.bool_), "BOOL"),
                 tensor("sequence_end", np.ones(rows, np.bool_), "BOOL"),
-                *contexts(context),
+                *starting(told),
             ],
         )
     assert not result.as_numpy("sequence_status").any(), result.as_numpy("sequence_error")
@@ -90,7 +89,7 @@ def padded(rows: list[np.ndarray], time: int) -> np.ndarray:
 def main(address: str, path: str) -> None:
     given, found = np.load(path), {}
     for model in (name.removesuffix(".lengths") for name in given.files if name.endswith(".lengths")):
-        about = given[f"{model}.context"] if f"{model}.context" in given.files else None
+        about = given[f"{model}.told"] if f"{model}.told" in given.files else None
         asked = address, model, given[model], given[f"{model}.lengths"], about
         found |= {f"{model}.chunked": chunked(*asked), f"{model}.ragged": ragged(*asked)}
     np.savez(f"{path}.answers.npz", **found)

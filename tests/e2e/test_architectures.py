@@ -16,7 +16,8 @@ from models.manifest import Graphs, Manifest
 from models.repository import Repository
 from models.tensors import Arrays
 from tests.conformance.cells import CASES, SYMBOLS, WHOLE, Kind, exported, manifest_of, some_trial
-from training.export.start import CONTEXT, export_start
+from training.cell import Source
+from training.export.start import CONTEXT, SOURCE, export_start
 from training.model import SequenceModel
 from training.verify import Trial, answers
 
@@ -59,13 +60,24 @@ def publish(repository: Repository, folder: Path, case: str, kind: Kind) -> Sequ
     return done.model
 
 
-def begun(model: SequenceModel, context: np.ndarray | None = None) -> tuple[Arrays, Arrays] | None:
+def begun(model: SequenceModel, told: np.ndarray | None = None) -> tuple[Arrays, Arrays] | None:
     """Give what a start graph is fed and makes; None for a model that is told nothing."""
-    if not model.context:
+    if not (model.context or model.source_symbols):
         return None
-    context = np.linspace(-1, 1, 3 * model.context, dtype=np.float32).reshape(3, -1) if context is None else context
-    state = model.begin(len(context), torch.from_numpy(context))
-    return {CONTEXT: context}, {f"state.{name}": tensor.detach().numpy() for name, tensor in state.items()}
+    told = some_told(model, 3) if told is None else told
+    name, context = CONTEXT, torch.from_numpy(told)
+    if model.source_symbols:
+        name, context = SOURCE, Source(context, torch.full((len(told),), told.shape[1]))
+    state = model.begin(len(told), context)
+    return {name: told}, {f"state.{name}": tensor.detach().numpy() for name, tensor in state.items()}
+
+
+def some_told(model: SequenceModel, rows: int) -> np.ndarray:
+    """What rows are about, or written from."""
+    random = np.random.default_rng(rows)
+    if model.source_symbols:
+        return random.integers(0, model.source_symbols, (rows, 5))
+    return random.normal(size=(rows, model.context)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +90,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Sequen
     for case in EVERY:
         told[model_name(case)] = random.integers(0, SYMBOLS, (ROWS, TIME))
         told[f"{model_name(case)}.lengths"] = np.array([TIME, 1, 6, 9])
-        if (size := models[case].context) > 0:
-            told[f"{model_name(case)}.context"] = random.normal(size=(ROWS, size)).astype(np.float32)
+        if models[case].context or models[case].source_symbols:
+            told[f"{model_name(case)}.told"] = some_told(models[case], ROWS)
     np.savez(folder / "asked.npz", **told)
     command = [sys.executable, "-m", "tests.e2e.every"]
     with serving(repository.root) as server:
@@ -95,7 +107,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Sequen
 def test_an_architecture_answers_through_the_server_as_in_torch(asked, case):
     models, told = asked
     name, model = model_name(case), models[case]
-    if (made := begun(model, told.get(f"{name}.context"))) is not None:
+    if (made := begun(model, told.get(f"{name}.told"))) is not None:
         _, state = made
     else:
         state = {f"state.{part}": tensor.numpy() for part, tensor in model.cell.init_state(ROWS).items()}

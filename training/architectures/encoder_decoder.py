@@ -85,8 +85,8 @@ class EncoderDecoder(Sourced):
 class AttentionDecoder(Sourced):
     """A decoder that reads the annotations anew at each step.
 
-    States: `decoder.*`; `s [batch, p]`, what the decoder put out last; and, which no step changes, `annotations
-    [batch, source, …]` with a column of ones, `keys [batch, source, n]` and `source_length [batch]`.
+    States: `decoder.*`; with additive scores `s [batch, p]`, what the decoder put out last; and, which no step changes,
+    `annotations [batch, source, …]` with a column of ones, `keys [batch, source, n]` and `source_length [batch]`.
 
     Args:
         embedding: of the source's symbols.
@@ -118,23 +118,26 @@ class AttentionDecoder(Sourced):
     def begin(self, annotations: Tensor, lengths: Tensor) -> State:
         first = self.bridge(both_ends(annotations, lengths), self.decoder)
         ones = torch.ones_like(annotations[..., :1])
-        return outside(first) | {
-            "s": annotations.new_zeros(annotations.shape[0], self.decoder.output_size),
-            "annotations": torch.cat([annotations, ones], -1),
-            "keys": self.score.keys(annotations),
-            "source_length": lengths,
-        }
+        nothing = annotations.new_zeros(annotations.shape[0], self.decoder.output_size)
+        last = {"s": nothing} if self.asks_first else {}
+        return (
+            outside(first)
+            | last
+            | {
+                "annotations": torch.cat([annotations, ones], -1),
+                "keys": self.score.keys(annotations),
+                "source_length": lengths,
+            }
+        )
 
     @override
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if self.asks_first:
             context = self._context(state["s"][:, None], state)[:, 0]
             s, after = self.decoder.step(torch.cat([x, context], -1), inside(state))
-            y = torch.cat([s, context], -1)
-        else:
-            s, after = self.decoder.step(x, inside(state))
-            y = self._attended(s[:, None], state)[:, 0]
-        return y, state | outside(after) | {"s": s}
+            return torch.cat([s, context], -1), state | outside(after) | {"s": s}
+        s, after = self.decoder.step(x, inside(state))
+        return self._attended(s[:, None], state)[:, 0], state | outside(after)
 
     @override
     def scan(self, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
@@ -142,7 +145,12 @@ class AttentionDecoder(Sourced):
             return super().scan(xs, state, lengths)
         # What is asked after the step changes no state: all steps ask together.
         ss, after = self.decoder.scan(xs, inside(state))
-        return self._attended(ss, state), state | outside(after) | {"s": ss[:, -1]}
+        return self._attended(ss, state), state | outside(after)
+
+    def looks(self, x: Tensor, state: State) -> Tensor:
+        """Give how much of each annotation a step reads, `[batch, source]`."""
+        asked = state["s"] if self.asks_first else self.decoder.step(x, inside(state))[0]
+        return self.weights(asked[:, None], state)[:, 0]
 
     def weights(self, asked: Tensor, state: State) -> Tensor:
         """Give how much of each annotation is read, `[batch, time, source]`, for `asked [batch, time, p]`."""

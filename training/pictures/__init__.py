@@ -1,6 +1,7 @@
 """The table of pictures: what a model has learnt, drawn for its task, and what was measured to draw it."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from training.data.data import Data
@@ -9,6 +10,7 @@ from training.pictures.answers import draw_answers
 from training.pictures.confusion import draw_confusion
 from training.pictures.free_run import draw_free_run
 from training.pictures.piano_roll import draw_piano_roll
+from training.pictures.writing import draw_writing
 
 FILE = "learned.png"
 
@@ -20,4 +22,6 @@ PICTURES: Mapping[str, Draw] = {
     "forecast": draw_free_run,
     "next_frame": draw_piano_roll,
     "regress": draw_answers,
+    "rewrite": partial(draw_writing, "rewrite"),
+    "translate": partial(draw_writing, "translate"),
 }

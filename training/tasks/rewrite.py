@@ -34,6 +34,10 @@ class Writing(Task, abc.ABC):
     def losses(self, answers: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(answers, targets, reduction="none")
 
+    @override
+    @abc.abstractmethod
+    def freely(self, model: SequenceModel, series: Sequence[Series]) -> float: ...
+
     def written(self, model: SequenceModel, series: Sequence[Series]) -> Iterator[tuple[list[int], list[int]]]:
         """Give what should be written and what is, without the ends, of sequences sorted by their length."""
         ordered = sorted(series, key=lambda one: len(one.inputs))

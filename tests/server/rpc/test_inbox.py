@@ -262,7 +262,7 @@ async def test_a_request_that_breaks_the_protocol_is_refused_at_once_and_counted
     refused = {
         "model": one([1], model="other"),
         "version": one([1], version="9"),
-        "parameter": one([1], recur_score=True),
+        "parameter": one([1], recur_whatever=True),
         "output": one([1], outputs=["z"]),
         "two ids": many([1], [[1]], parameters={"sequence_id": 7}),
         "a start of nothing": one([1], sequence_start=True),

@@ -79,7 +79,8 @@ def data(*, classes: int = 0, stepwise: bool = True) -> Data:
     inputs = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
     per_step = np.zeros(6, np.int64) if classes else inputs
     series = [Series(inputs, per_step if stepwise else per_step[0])]
-    return Data(Parts(series, series, series, "the same"), 0, classes, "none", "sha256:0")
+    ends = {"edge": 0, "ends": "symbol"} if classes else {}
+    return Data(Parts(series, series, series, "the same"), 0, classes, "none", "sha256:0", **ends)
 
 
 def test_every_task_is_opened_for_the_data_that_it_needs():
@@ -119,5 +120,7 @@ def test_every_task_whose_targets_are_inputs_to_come_says_so():
         "forecast",
         "next_frame",
         "next_symbol",
+        "rewrite",
         "stop_unit",
+        "translate",
     }
