@@ -68,7 +68,7 @@ def verify(
     model.eval()
     runner = Runner(manifest, graph, step=step)
     random = np.random.default_rng(seed)
-    trials = _trials(model, random)
+    trials = [_followed(model, trial) for trial in _trials(model, random)]
     step_exact = all(_step_is_exact(runner, trial) for trial in trials)
     if not step_exact:
         runner = Runner(manifest, graph)
@@ -148,6 +148,13 @@ def answers(model: SequenceModel, trial: Trial) -> Arrays:
 
 def _trials(model: SequenceModel, random: np.random.Generator) -> list[Trial]:
     return [_trial(model, random) for _ in range(TRIALS)]
+
+
+def _followed(model: SequenceModel, trial: Trial) -> Trial:
+    """Cut a trial to steps that float32 can follow: in some models a small difference grows with every step."""
+    while (time := trial.x.shape[1]) > 1 and not 10 * _float32_error(model, trial) <= LARGEST_TOLERANCE:
+        trial = Trial(trial.x[:, : time // 2], np.minimum(trial.lengths, time // 2), trial.states)
+    return trial
 
 
 def _trial(model: SequenceModel, random: np.random.Generator) -> Trial:
