@@ -20,6 +20,7 @@ SECTIONS = {
     "10.9.3": "Removing connections",
     "10.10.1": "LSTM",
     "10.10.2": "Other gated RNNs",
+    "10.12": "Explicit memory",
 }
 
 

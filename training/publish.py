@@ -5,10 +5,11 @@ from importlib.metadata import version as library_version
 
 import torch
 
-from models.manifest import GOLDEN, Decode, Graphs, Manifest, Measured, Provenance, StateSpec, TensorSpec
+from models.manifest import GOLDEN, INITIAL, Decode, Graphs, Manifest, Measured, Provenance, StateSpec, TensorSpec
 from models.repository import ModelVersion, Repository
 from models.tensors import DType
 from training import curves
+from training.export.initial import initial_states
 from training.model import SequenceModel
 from training.pictures import FILE as LEARNED
 from training.run import GRAPH, LABELS, RESULT, START, STEP, VERIFIED, VOCABULARY, Run
@@ -54,8 +55,8 @@ def _picture(run: Run) -> list[str]:
 
 
 def files_beside(run: Run) -> list[str]:
-    """Give the files that a model has beside its graph: the start graph, and the names of its symbols and classes."""
-    return [name for name in (START, VOCABULARY, LABELS) if run.path(name).exists()]
+    """Give the files that a model has beside its graph: what sequences begin with, names of symbols and classes."""
+    return [name for name in (START, INITIAL, VOCABULARY, LABELS) if run.path(name).exists()]
 
 
 def provenance_of(run: Run) -> Provenance:
@@ -67,6 +68,21 @@ def provenance_of(run: Run) -> Provenance:
         data=result["data"],
         data_licence=result["licence"],
         libraries={name: library_version(name) for name in LIBRARIES},
+    )
+
+
+def states_of(model: SequenceModel) -> tuple[StateSpec, ...]:
+    """Describe the states of a model, and where those that do not begin at zero have what they begin with."""
+    stored = initial_states(model)
+    return tuple(
+        StateSpec(
+            f"state.{name}",
+            f"next_state.{name}",
+            DTYPES[tensor.dtype],
+            tuple(tensor.shape[1:]),
+            initial=f"{INITIAL}:{name}" if name in stored else "zeros",
+        )
+        for name, tensor in model.cell.init_state(1).items()
     )
 
 
@@ -94,10 +110,7 @@ def describe(
         ),
         outputs=(TensorSpec("y", "FP32", ("time", model.outputs)),),
         lengths="lengths",
-        states=tuple(
-            StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
-            for name, tensor in model.cell.init_state(1).items()
-        ),
+        states=states_of(model),
         decode=_decode(run) if recipe.task == "next_symbol" else None,
         vocabulary=VOCABULARY if VOCABULARY in digests else None,
         labels=LABELS if LABELS in digests else None,

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.manifest import Graphs, Manifest, StateSpec, TensorSpec
+from models.manifest import INITIAL, Graphs, Manifest, TensorSpec
 from models.runner import Runner
 from training.architectures import ARCHITECTURES, build_cell
 from training.cell import Cell, Conditioned, State
 from training.export.graph import export, export_step
 from training.export.trace import Traces
 from training.model import SequenceModel, symbol_model
-from training.publish import DTYPES
+from training.publish import states_of
 from training.verify import Trial
 
 INPUT, HIDDEN, SYMBOLS = 5, 6, 7
@@ -36,6 +36,11 @@ VARIANTS: Mapping[str, Kind] = {
     "gru before": case("gru", reset="before"),
     "gru none": case("gru", reset="none"),
     "leaky learned": case("leaky", per_unit=True, learned=True),
+    # The paper's size has more numbers in its state than can be moved one by one.
+    "neural_turing_machine": case("neural_turing_machine", slots=5, width=3),
+    "neural_turing_machine heads": case(
+        "neural_turing_machine", reads=2, writes=3, slots=7, width=4, shift=2, controller="feed_forward"
+    ),
     "output_recurrence narrow": case("output_recurrence", output_size=2),
     "stack dense": case("stack", layers=("leaky", "skip"), skip="dense", normalise=True),
     "stack residual": case("stack", layers=("gru", {"architecture": "clockwork", "periods": [1, 3]}), skip="residual"),
@@ -64,7 +69,7 @@ def some_state(cell: Cell, rows: int = ROWS) -> State:
     if isinstance(cell, Conditioned):
         return cell.begin(torch.randn(rows, cell.context_size, dtype=next(cell.parameters()).dtype))
     return {
-        name: torch.randn_like(tensor) if tensor.is_floating_point() else torch.randint_like(tensor, 100)
+        name: tensor + torch.randn_like(tensor) if tensor.is_floating_point() else torch.randint_like(tensor, 100)
         for name, tensor in cell.init_state(rows).items()
     }
 
@@ -91,15 +96,12 @@ def manifest_of(model: SequenceModel) -> Manifest:
         version=1,
         architecture="cell",
         kind="step",
-        files=dict.fromkeys(("model.onnx", "golden.npz"), f"sha256:{'0' * 64}"),
+        files=dict.fromkeys(("model.onnx", "golden.npz", INITIAL), f"sha256:{'0' * 64}"),
         graphs=Graphs("model.onnx"),
         inputs=(TensorSpec("x", "INT64", ("time",)),),
         outputs=(TensorSpec("y", "FP32", ("time", SYMBOLS)),),
         lengths="lengths",
-        states=tuple(
-            StateSpec(f"state.{name}", f"next_state.{name}", DTYPES[tensor.dtype], tuple(tensor.shape[1:]))
-            for name, tensor in model.cell.init_state(1).items()
-        ),
+        states=states_of(model),
         golden_source="torch",
         tolerance=SINGLE,
     )
