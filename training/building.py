@@ -9,6 +9,7 @@ from training.data.data import Data
 from training.errors import WrongUse
 from training.model import Numbers, SequenceModel
 from training.recipe import Recipe
+from training.tasks import TASKS
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
             outputs=shape.outputs,
             dropout=sizes.dropout,
             readout=sizes.readout,
-            normalise=sizes.normalise and not shape.classes and recipe.task != "next_frame",
+            normalise=sizes.normalise and not shape.classes and not TASKS[recipe.task].task.logits,
         )
     except ValueError as error:
         raise WrongUse(f"recipe '{recipe.name}': {error}") from error

@@ -51,6 +51,7 @@ def _checked(model: SequenceModel, data: Data) -> torch.nn.Linear:
             "training.solver=ridge fits a readout alone, and this model has more to learn: use it with echo_state, "
             "without model.embedding_size"
         )
-    if data.classes or data.symbols or not data.parts.train[0].is_stepwise:
+    first = data.parts.train[0]
+    if data.classes or data.symbols or not first.is_stepwise or first.asked < len(first.inputs):
         raise WrongUse("training.solver=ridge needs numbers in, and a target of numbers for each step")
     return model.readout

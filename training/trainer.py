@@ -229,7 +229,7 @@ def _parts(batch: Batch, state: State, count: int) -> Iterator[tuple[Batch, floa
     for rows in torch.arange(len(batch.x)).chunk(count):
         context = None if batch.context is None else batch.context[rows]
         part = Batch(batch.x[rows], batch.targets[rows], batch.lengths[rows], batch.begins, context=context)
-        share = (part.lengths.sum() / batch.lengths.sum()).item() if stepwise else len(rows) / len(batch.x)
+        share = (part.valid().sum() / batch.valid().sum()).item() if stepwise else len(rows) / len(batch.x)
         yield part, of_all * share, {} if batch.begins else {name: tensor[rows] for name, tensor in state.items()}
 
 

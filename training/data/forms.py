@@ -1,6 +1,6 @@
 """The table of sets that a recipe can name: each as sequences in three parts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -10,6 +10,7 @@ import numpy as np
 from training.data import store
 from training.data.data import Data, Sequences, digest_of_parts
 from training.data.generated.adding import make_adding
+from training.data.generated.copy_bits import make_copy_bits
 from training.data.generated.copy_memory import make_copy_memory
 from training.data.generated.mackey_glass import make_mackey_glass
 from training.data.generated.narma import make_narma
@@ -27,6 +28,9 @@ from training.options import Count, check_options
 
 MADE = "made from seeds, one for each part"
 NO_LICENCE = "none needed"
+
+# Of the seed of a part and the count of its sequences.
+Make = Callable[[int, int], Iterable[Series]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,29 @@ def temporal_order(*, steps: Count = 50, count: Count = 10_000, seed: int = 0) -
     return _of_symbols(lambda part, rows: make_temporal_order(part, rows, steps), count, seed, classes=4)
 
 
+def copy_bits(
+    *, longest: Count = 20, bits: Count = 8, count: Count = 10_000, tested: tuple[Count, ...] = (), seed: int = 0
+) -> Form:
+    """Vectors of bits, and a flag that asks for them; the targets are the same bits after it.
+
+    Args:
+        longest: a sequence has 1 to so many vectors.
+        bits: of a vector.
+        count: sequences to train on.
+        tested: how many vectors the sequences of the test part have, drawn from these; none: as in training.
+        seed: of all that is drawn.
+    """
+    trained = range(1, longest + 1)
+    return Form(
+        _made(
+            lambda part, rows: make_copy_bits(part, rows, trained, bits),
+            count,
+            seed,
+            test=lambda part, rows: make_copy_bits(part, rows, tested or trained, bits),
+        )
+    )
+
+
 def copy_memory(*, blank: Count = 30, count: Count = 10_000, seed: int = 0) -> Form:
     """Rows of ten symbols; the targets are the copied ones at the end, and blanks before."""
     return _of_symbols(lambda part, rows: make_copy_memory(part, rows, blank), count, seed, classes=10)
@@ -134,6 +161,7 @@ FORMS: Mapping[str, Callable[..., Form]] = {
     form.__name__: form
     for form in (
         adding,
+        copy_bits,
         copy_memory,
         japanese_vowels,
         mackey_glass,
@@ -179,7 +207,7 @@ def open_set(data: SetData) -> Data:
     )
 
 
-MADE_HERE = frozenset({"adding", "copy_memory", "mackey_glass", "narma", "sines", "temporal_order"})
+MADE_HERE = frozenset({"adding", "copy_bits", "copy_memory", "mackey_glass", "narma", "sines", "temporal_order"})
 
 
 def _form(parts: Parts[list[Series]], *, classes: int = 0) -> Form:
@@ -190,11 +218,14 @@ def _forecast(parts: Parts[Floats]) -> Parts[Sequences]:
     return parts.each(lambda part: [next_step(part)])
 
 
-def _made(make: Callable[[int, int], Batch], count: int, seed: int) -> Parts[Sequences]:
-    """Make the training part, and a tenth as much of each other, at least 100."""
+def _made(make: Make, count: int, seed: int, *, test: Make | None = None) -> Parts[Sequences]:
+    """Make the training part, and a tenth as much of each other, at least 100; `test` may make that part otherwise."""
     fewer = max(100, count // 10)
-    train, validation, test = (list(make(3 * seed + part, rows)) for part, rows in enumerate((count, fewer, fewer)))
-    return Parts(train, validation, test, MADE)
+    train, validation, held_out = (
+        list(one(3 * seed + part, rows))
+        for part, (one, rows) in enumerate(((make, count), (make, fewer), (test or make, fewer)))
+    )
+    return Parts(train, validation, held_out, MADE)
 
 
 def _of_symbols(make: Callable[[int, int], Symbols], count: int, seed: int, *, classes: int) -> Form:

@@ -8,6 +8,7 @@ from training.model import SequenceModel
 from training.pictures.answers import draw_answers
 from training.pictures.confusion import draw_confusion
 from training.pictures.free_run import draw_free_run
+from training.pictures.memory import draw_memory
 from training.pictures.piano_roll import draw_piano_roll
 
 FILE = "learned.png"
@@ -19,5 +20,6 @@ PICTURES: Mapping[str, Draw] = {
     "classify": draw_confusion,
     "forecast": draw_free_run,
     "next_frame": draw_piano_roll,
+    "recall_bits": draw_memory,
     "regress": draw_answers,
 }

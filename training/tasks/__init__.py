@@ -13,6 +13,7 @@ from training.tasks.base import Task
 from training.tasks.classify import Classify, Recall
 from training.tasks.next_frame import NextFrame
 from training.tasks.next_symbol import NextSymbol
+from training.tasks.recall_bits import RecallBits
 from training.tasks.regress import Forecast, Regress
 from training.tasks.stop_unit import StopUnit
 
@@ -54,6 +55,7 @@ TASKS: Mapping[str, TaskKind] = {
     "next_frame": TaskKind(lambda _, __: NextFrame(), NextFrame, classes=False, stepwise=True),
     "next_symbol": TaskKind(lambda _, __: NextSymbol(), NextSymbol, classes=True, stepwise=True),
     "recall": TaskKind(lambda _, __: Recall(), Recall, classes=True, stepwise=True),
+    "recall_bits": TaskKind(lambda _, __: RecallBits(), RecallBits, classes=False, stepwise=True),
     "stop_unit": TaskKind(lambda _, __: StopUnit(), StopUnit, classes=True, stepwise=True),
     "regress": TaskKind(lambda model, _: Regress(model.units), Regress, classes=False, stepwise=None),
 }
@@ -67,4 +69,6 @@ def open_task(name: str, model: SequenceModel, data: Data) -> Task:
         raise WrongUse(f"task '{name}' needs targets that are {wanted}, and this data's are {came}")
     if kind.stepwise and not series.is_stepwise:
         raise WrongUse(f"task '{name}' needs a target for each step, and this data has one for each sequence")
+    if series.is_stepwise and series.asked < len(series.inputs) and not kind.task.partial:
+        raise WrongUse(f"task '{name}' needs a target at every step, and this data has none at some: take recall_bits")
     return kind.build(model, data)

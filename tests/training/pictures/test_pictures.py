@@ -4,12 +4,17 @@ import torch
 from matplotlib.image import imread
 
 from training.architectures.leaky import Leaky
+from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
 from training.data.data import Data
+from training.data.generated.copy_bits import make_copy_bits
 from training.data.series import Parts, Series, next_step
+from training.evaluate import evaluate
 from training.model import Numbers, SequenceModel
 from training.pictures import PICTURES
 from training.pictures.free_run import error_after, runs
+from training.pictures.memory import panels
+from training.tasks.recall_bits import RecallBits
 
 HIDDEN = 6
 
@@ -26,6 +31,7 @@ DATA = {
     "classify": data(*(Series(numbers(n, 2), np.array(n % 3)) for n in (4, 9, 5)), classes=3, labels=("a", "b", "c")),
     "forecast": data(next_step(numbers(400, 2))),
     "next_frame": data(next_step((numbers(40, 88) > 0).astype(np.float32))),
+    "recall_bits": data(*make_copy_bits(0, 6, [3, 9])),
     "regress": data(*(Series(numbers(n, 2), numbers(1)) for n in (4, 9, 5))),
 }
 
@@ -65,6 +71,42 @@ def test_of_a_network_that_reads_its_own_output_the_forced_error_is_told_too(tmp
     x, truth = (torch.from_numpy(array[None]) for array in (series.inputs, series.targets))
     expected = (cell.forced(x, truth, cell.init_state(1))[0] - truth).square().mean().item()
     assert found == {"teacher_forced": pytest.approx(expected)}
+
+
+def turing_machine() -> SequenceModel:
+    torch.manual_seed(0)
+    cell = NeuralTuringMachine(9, HIDDEN, reads=2, slots=12, width=4)
+    return SequenceModel(embedding=Numbers(9), cell=cell, outputs=8, dropout=0.0).eval()
+
+
+def test_wrong_bits_are_told_by_how_much_was_asked(tmp_path):
+    model, given = turing_machine(), DATA["recall_bits"]
+    found = PICTURES["recall_bits"](tmp_path / "a.png", model, given)
+    counts = {asked: sum(one.asked == asked for one in given.parts.test) for asked in (3, 9)}
+    total = evaluate(model, RecallBits(), given.parts.test).figure * len(given.parts.test)
+    assert found.keys() == {"wrong_bits_of_3_asked", "wrong_bits_of_9_asked"}
+    assert sum(counts[asked] * found[f"wrong_bits_of_{asked}_asked"] for asked in counts) == pytest.approx(total)
+
+
+def test_of_many_lengths_no_figures_are_told(tmp_path):
+    given = data(*make_copy_bits(0, 100))
+    assert PICTURES["recall_bits"](tmp_path / "a.png", turing_machine(), given) == {}
+
+
+def test_a_memory_is_shown_as_it_was_at_each_step():
+    model, series = turing_machine(), DATA["recall_bits"].parts.test[0]
+    shown = panels(model, series)
+    state = model.begin(1)
+    for step, x in enumerate(torch.from_numpy(series.inputs)):
+        answer, state = model(x[None, None], state)
+        expected = {
+            "where it wrote": state["w"][0, 2],
+            "where it read": state["w"][0, :2].amax(0),
+            "what it kept, by its length": state["M"][0].norm(dim=-1),
+            "what was answered": answer[0, 0].sigmoid() if step > series.asked else torch.zeros(8),
+        }
+        for title, wanted in expected.items():
+            np.testing.assert_allclose(shown[title][step], wanted.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_a_free_run_reads_nothing_but_its_own_forecasts_after_what_was_read():
