@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 
 from training.data import store
 from training.data.data import Data, Sequences, digest_of_parts
 from training.data.generated.adding import make_adding
+from training.data.generated.associative_recall import make_associative_recall
 from training.data.generated.copy_bits import make_copy_bits
 from training.data.generated.copy_memory import make_copy_memory
 from training.data.generated.mackey_glass import make_mackey_glass
@@ -28,6 +30,8 @@ from training.options import Count, check_options
 
 MADE = "made from seeds, one for each part"
 NO_LICENCE = "none needed"
+
+AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
 
 # Of the seed of a part and the count of its sequences.
 Make = Callable[[int, int], Iterable[Series]]
@@ -97,6 +101,28 @@ def temporal_order(*, steps: Count = 50, count: Count = 10_000, seed: int = 0) -
     return _of_symbols(lambda part, rows: make_temporal_order(part, rows, steps), count, seed, classes=4)
 
 
+def associative_recall(
+    *, longest: AtLeastTwo = 6, count: Count = 10_000, tested: tuple[AtLeastTwo, ...] = (), seed: int = 0
+) -> Form:
+    """Lists of items of bits, and one of them again; the targets are those of the item after it.
+
+    Args:
+        longest: a sequence has 2 to so many items.
+        count: sequences to train on.
+        tested: how many items the sequences of the test part have, drawn from these; none: as in training.
+        seed: of all that is drawn.
+    """
+    trained = range(2, longest + 1)
+    return Form(
+        _made(
+            lambda part, rows: make_associative_recall(part, rows, trained),
+            count,
+            seed,
+            test=lambda part, rows: make_associative_recall(part, rows, tested or trained),
+        )
+    )
+
+
 def copy_bits(
     *, longest: Count = 20, bits: Count = 8, count: Count = 10_000, tested: tuple[Count, ...] = (), seed: int = 0
 ) -> Form:
@@ -161,6 +187,7 @@ FORMS: Mapping[str, Callable[..., Form]] = {
     form.__name__: form
     for form in (
         adding,
+        associative_recall,
         copy_bits,
         copy_memory,
         japanese_vowels,
@@ -207,7 +234,9 @@ def open_set(data: SetData) -> Data:
     )
 
 
-MADE_HERE = frozenset({"adding", "copy_bits", "copy_memory", "mackey_glass", "narma", "sines", "temporal_order"})
+MADE_HERE = frozenset(
+    {"adding", "associative_recall", "copy_bits", "copy_memory", "mackey_glass", "narma", "sines", "temporal_order"}
+)
 
 
 def _form(parts: Parts[list[Series]], *, classes: int = 0) -> Form:

@@ -20,7 +20,7 @@ MOST_LENGTHS = 8
 
 
 def draw_memory(path: Path, model: SequenceModel, data: Data) -> Mapping[str, float]:
-    """Draw the longest sequence of the test part; gives the wrong bits of those of each length, by what was asked."""
+    """Draw the longest sequence of the test part; gives the wrong bits of those of each length."""
     longest = max(data.parts.test, key=lambda one: len(one.inputs))
     shown = panels(model, longest)
     figure = Figure(figsize=(8, 2 + 1.8 * len(shown)), dpi=120, layout="constrained")
@@ -29,7 +29,7 @@ def draw_memory(path: Path, model: SequenceModel, data: Data) -> Mapping[str, fl
         axes.set(title=title, ylabel="bit" if len(image.T) == model.outputs else "slot")
     axes.set_xlabel("step")
     figure.savefig(path)
-    return {f"wrong_bits_of_{asked}_asked": evaluate(model, RecallBits(), of).figure for asked, of in _by_asked(data)}
+    return {f"wrong_bits_in_{steps}_steps": evaluate(model, RecallBits(), of).figure for steps, of in _by_steps(data)}
 
 
 @torch.no_grad()
@@ -60,8 +60,8 @@ def _of_heads(w: Tensor) -> np.ndarray:
     return np.asarray(w.amax(1))
 
 
-def _by_asked(data: Data) -> list[tuple[int, Sequences]]:
-    lengths = sorted({one.asked for one in data.parts.test})
+def _by_steps(data: Data) -> list[tuple[int, Sequences]]:
+    lengths = sorted({len(one.inputs) for one in data.parts.test})
     if len(lengths) > MOST_LENGTHS:
         return []
-    return [(length, [one for one in data.parts.test if one.asked == length]) for length in lengths]
+    return [(length, [one for one in data.parts.test if len(one.inputs) == length]) for length in lengths]

@@ -79,13 +79,13 @@ def turing_machine() -> SequenceModel:
     return SequenceModel(embedding=Numbers(9), cell=cell, outputs=8, dropout=0.0).eval()
 
 
-def test_wrong_bits_are_told_by_how_much_was_asked(tmp_path):
+def test_wrong_bits_are_told_by_the_length_of_the_sequence(tmp_path):
     model, given = turing_machine(), DATA["recall_bits"]
     found = PICTURES["recall_bits"](tmp_path / "a.png", model, given)
-    counts = {asked: sum(one.asked == asked for one in given.parts.test) for asked in (3, 9)}
-    total = evaluate(model, RecallBits(), given.parts.test).figure * len(given.parts.test)
-    assert found.keys() == {"wrong_bits_of_3_asked", "wrong_bits_of_9_asked"}
-    assert sum(counts[asked] * found[f"wrong_bits_of_{asked}_asked"] for asked in counts) == pytest.approx(total)
+    of = {steps: [one for one in given.parts.test if len(one.inputs) == steps] for steps in (7, 19)}
+    assert found.keys() == {"wrong_bits_in_7_steps", "wrong_bits_in_19_steps"}
+    total = sum(found[f"wrong_bits_in_{steps}_steps"] * len(series) for steps, series in of.items())
+    assert total == pytest.approx(evaluate(model, RecallBits(), given.parts.test).figure * len(given.parts.test))
 
 
 def test_of_many_lengths_no_figures_are_told(tmp_path):
