@@ -196,7 +196,8 @@ def head_weights(memory: Row, before: Row, raw: Row, width: int) -> Row:
     likeness = np.exp([beta * (k @ slot) / (np.linalg.norm(k) * np.linalg.norm(slot)) for slot in memory])
     w = g * likeness / likeness.sum() + (1 - g) * before  # equations 5 to 7
     turned = [np.roll(w, at - len(s) // 2) * share for at, share in enumerate(s / s.sum())]  # equation 8
-    raised = np.maximum(sum(turned), 0) ** gamma  # equation 9
+    # Weights are never negative but in a state that was drawn at random.
+    raised = np.maximum(sum(turned), 1e-12) ** gamma  # equation 9
     return raised / raised.sum()
 
 
