@@ -26,7 +26,7 @@ def draw_memory(path: Path, model: SequenceModel, data: Data) -> Mapping[str, fl
     figure = Figure(figsize=(8, 2 + 1.8 * len(shown)), dpi=120, layout="constrained")
     for axes, (title, image) in zip(figure.subplots(len(shown), 1, sharex=True), shown.items(), strict=True):
         axes.imshow(image.T, aspect="auto", cmap="Greys", vmin=0, interpolation="nearest")
-        axes.set(title=title, ylabel="bit" if len(image.T) == model.outputs else "slot")
+        axes.set(title=title, ylabel="bit" if title.startswith("what was") else "slot")
     axes.set_xlabel("step")
     figure.savefig(path)
     return {f"wrong_bits_in_{steps}_steps": evaluate(model, RecallBits(), of).figure for steps, of in _by_steps(data)}
