@@ -36,7 +36,7 @@ def data_root() -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_folder(data_root: Path) -> Callable[[str], Path]:
     """Give the folder of a data set by its name, where the machine has it."""
 

@@ -27,7 +27,7 @@ class Batch(NamedTuple):
         targets: for each step `[batch, time, …]`, or for each row `[batch, …]`.
         lengths: valid steps of each row, INT64 `[batch]`.
         begins: whether the rows begin at the initial state, rather than go on with the batch before.
-        share: the part of the update's batch that these rows are, by steps and by rows; in one process 1.
+        share: the part of the update's batch that these rows are, by asked steps and by rows; in one process 1.
         context: what each row is about, FP32 `[batch, features]`, or is written from; None where nothing is said.
     """
 
@@ -39,8 +39,9 @@ class Batch(NamedTuple):
     context: Tensor | Source | None = None
 
     def valid(self) -> Tensor:
-        """Which steps are no padding, `[batch, time]`."""
-        return torch.arange(self.x.shape[1], device=self.x.device) < self.lengths[:, None]
+        """Which steps are no padding, `[batch, time]`, and have a target where each step may have one."""
+        within = torch.arange(self.x.shape[1], device=self.x.device) < self.lengths[:, None]
+        return within & ~self.targets.isnan().any(-1) if self.targets.dim() == 3 else within
 
     def told(self, change: Callable[[Tensor], Tensor]) -> Tensor | Source | None:
         """Give what is said of the rows with each tensor changed: some of its rows, or elsewhere."""
@@ -158,8 +159,11 @@ class Bucketed:
         epoch, number = divmod(update, len(self._series) // self._batch)
         chosen = self._order(epoch)[number]
         own = chosen[self._processes.rank :: self._processes.size]
-        steps = self._lengths[own].sum() * self._processes.size / self._lengths[chosen].sum()
-        return collate([self._series[one] for one in own])._replace(share=(float(steps), 1.0))
+        batch = collate([self._series[one] for one in own])
+        if self._processes.size == 1:
+            return batch
+        mine, all_of_it = (sum(self._series[one].asked for one in some) for some in (own, chosen))
+        return batch._replace(share=(mine * self._processes.size / all_of_it, 1.0))
 
     def _draw(self, epoch: int) -> list[np.ndarray]:
         random = np.random.default_rng([self._seed, epoch])

@@ -4,11 +4,12 @@ import msgspec
 import torch
 from torch import nn
 
-from training.architectures import build_cell
+from training.architectures import ARCHITECTURES, build_cell
 from training.data.data import Data
 from training.errors import WrongUse
-from training.model import Embedding, Fields, Numbers, SequenceModel
+from training.model import AsTheyAre, Embedding, Fields, Numbers, SequenceModel
 from training.recipe import ModelSettings, Recipe
+from training.tasks import TASKS
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -43,22 +44,20 @@ def shape_of(data: Data) -> Shape:
 def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
     """Build the recipe's model with fresh parameters; raises WrongUse where sizes and options do not fit."""
     sizes = recipe.model
-    if shape.symbols and not sizes.embedding_size:
+    if shape.symbols and not sizes.embedding_size and "symbols" not in ARCHITECTURES[recipe.architecture].options:
         raise WrongUse(f"recipe '{recipe.name}': model.embedding_size must be at least 1 for symbols")
     try:
-        read = (sizes.embedding_size or shape.features) * (shape.fields or 1)
-        options = recipe.cell
-        if shape.source_symbols:
-            options = {**options, "source_symbols": shape.source_symbols}
-        cell = build_cell(recipe.architecture, read, sizes.hidden_size, options)
-        embedding = _embedding(sizes, shape)
+        embeds = "symbols" in ARCHITECTURES[recipe.architecture].options
+        read = shape.fields if embeds else (sizes.embedding_size or shape.features) * (shape.fields or 1)
+        cell = build_cell(recipe.architecture, read, sizes.hidden_size, recipe.cell | _told(recipe, shape))
+        embedding = AsTheyAre(shape.symbols, shape.fields) if embeds else _embedding(sizes, shape)
         model = SequenceModel(
             embedding=embedding,
             cell=cell,
             outputs=shape.outputs,
             dropout=sizes.dropout,
             readout=sizes.readout,
-            normalise=sizes.normalise and not shape.classes and recipe.task != "next_frame",
+            normalise=sizes.normalise and not shape.classes and not TASKS[recipe.task].task.logits,
         )
     except ValueError as error:
         raise WrongUse(f"recipe '{recipe.name}': {error}") from error
@@ -68,6 +67,13 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
         said = f"the data says {shape.context} numbers of each sequence, and the cell takes {model.context}"
         raise WrongUse(f"recipe '{recipe.name}': {said}")
     return model
+
+
+def _told(recipe: Recipe, shape: Shape) -> dict[str, int]:
+    """Give the options that the data decides."""
+    taken = ARCHITECTURES[recipe.architecture].options
+    told = {"source_symbols": shape.source_symbols, "symbols": shape.symbols}
+    return {name: count for name, count in told.items() if name in taken and count}
 
 
 def _embedding(sizes: ModelSettings, shape: Shape) -> Embedding:

@@ -22,6 +22,9 @@ class Cell(nn.Module, abc.ABC):
         free: the states whose first axis after the batch's is of any size, and that axis's name; the state
             `AXIS_length`, INT64 `[batch]`, says how much of it is a row's own.
         constant: the states that no step changes.
+        symbols: how many symbols its inputs are of, where it embeds them itself and `input_size` of them make a step;
+            0 where its inputs are numbers.
+        below: of the states that are whole numbers, what they are always below, where they are not to be any number.
     """
 
     input_size: int
@@ -30,6 +33,8 @@ class Cell(nn.Module, abc.ABC):
     delay: int = 0
     free: Mapping[str, str] = {}
     constant: frozenset[str] = frozenset()
+    symbols: int = 0
+    below: Mapping[str, int] = {}
 
     @abc.abstractmethod
     def init_state(self, batch_size: int) -> State:
@@ -38,6 +43,9 @@ class Cell(nn.Module, abc.ABC):
     @abc.abstractmethod
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Do one step: `[batch, input_size]` to `[batch, output_size]` and the next state."""
+
+    def at(self, update: int) -> None:
+        """Hear how many updates there were, before the next one; a cell may train in another way at first."""
 
     def scan(self, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """Repeat `step` over time; a faster form may replace it and is tested equal.

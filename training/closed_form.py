@@ -53,6 +53,7 @@ def _checked(model: SequenceModel, data: Data) -> torch.nn.Linear:
         )
     if not model.cell.causal or model.cell.delay:
         raise WrongUse("training.solver=ridge reads a series once, from its beginning: use it with a causal cell")
-    if data.classes or data.symbols or not data.parts.train[0].is_stepwise:
+    first = data.parts.train[0]
+    if data.classes or data.symbols or not first.is_stepwise or first.asked < len(first.inputs):
         raise WrongUse("training.solver=ridge needs numbers in, and a target of numbers for each step")
     return model.readout

@@ -68,17 +68,18 @@ def score(
         whole: whether each is read in one piece.
     """
     loss = measure = 0.0
-    count = 0
+    count = rows = 0
     for batch in _batches(series):
         answers, targets = _answers(predict, begin(batch), batch, unscored, whole=whole)
         loss += task.losses(answers, targets).sum().item()
         measure += task.measures(answers, targets).sum().item()
         count += len(answers)
+        rows += len(batch.x)
     if not count:
         raise DataInvalid(
             f"no sequence is longer than the {unscored} steps that are not scored; lower training.washout"
         )
-    return Score(loss / count, task.figure(measure / count))
+    return Score(loss / count, task.figure(measure / (rows if task.per == "sequence" else count)))
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import msgspec
 import torch
 
 from models.golden import write_golden
-from models.manifest import GOLDEN
+from models.manifest import GOLDEN, INITIAL
 from models.repository import ModelVersion, Repository, digest_of
 from training import curves
 from training.building import Shape, build_model, shape_of, take_units
@@ -22,6 +22,7 @@ from training.data.opening import open_data
 from training.errors import RunInvalid
 from training.evaluate import evaluate
 from training.export.graph import export, export_step
+from training.export.initial import export_initial
 from training.export.lint import varying_operators
 from training.export.start import export_start
 from training.export.trace import Traces
@@ -185,6 +186,8 @@ class Job:
             self._run.write_bytes(STEP, step)
         if (start := export_start(model)) is not None:
             self._run.write_bytes(START, start)
+        if (initial := export_initial(model)) is not None:
+            self._run.write_bytes(INITIAL, initial)
         self._run.write_bytes(GRAPH, graph)
         beside = "" if step is None else f", and {STEP} for single steps"
         self._say(f"export: {self._run.path(GRAPH)}, {len(graph) / 1e6:.2f} MB{beside}\n")

@@ -67,7 +67,7 @@ def _forced(
 ) -> Learned:
     cell = model.cell
     assert isinstance(cell, OutputRecurrence)
-    if not is_stepwise(batch) or not batch.targets.is_floating_point():
+    if not is_stepwise(batch) or not batch.targets.is_floating_point() or batch.targets.isnan().any():
         raise WrongUse("teacher forcing needs a target of numbers for each step")
     truth = batch.targets if model.units is None else model.units.leave(batch.targets)
     share = settings.forcing + (settings.forcing_end - settings.forcing) * progress

@@ -22,6 +22,7 @@ SECTIONS = {
     "10.9.3": "Removing connections",
     "10.10.1": "LSTM",
     "10.10.2": "Other gated RNNs",
+    "10.12": "Explicit memory",
 }
 
 
@@ -70,11 +71,11 @@ def _line(name: str, recipes: Sequence[Recipe]) -> str:
     line = ARCHITECTURES[name]
     options = " ".join(f"{key}={json.dumps(value)}" for key, value in line.options.items())
     shown = f"{recipes[0].name}: {_figures(recipes[0])}" if recipes else ""
-    return f"{name:<19} {line.section:<8} {SECTIONS[line.section]:<52} {shown:<75} {options}".rstrip() + "\n"
+    return f"{name:<22} {line.section:<8} {SECTIONS[line.section]:<52} {shown:<75} {options}".rstrip() + "\n"
 
 
 def _recipe_line(recipe: Recipe) -> str:
-    return f"{recipe.name:<28} {recipe.architecture:<19} {recipe.task:<12} {_figures(recipe)}\n"
+    return f"{recipe.name:<28} {recipe.architecture:<22} {recipe.task:<12} {_figures(recipe)}\n"
 
 
 def _figures(recipe: Recipe) -> str:

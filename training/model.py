@@ -80,7 +80,26 @@ class Fields(nn.Module):
         return rows.flatten(-2)
 
 
-Embedding = nn.Embedding | Fields | Numbers
+@final
+class AsTheyAre(nn.Module):
+    """The embedding of a cell that has its own: hands a step's symbols on, as indices.
+
+    Args:
+        symbols: how many there are.
+        fields: symbols of a step.
+    """
+
+    def __init__(self, symbols: int, fields: int) -> None:
+        super().__init__()
+        self.symbols = symbols
+        self.fields = fields
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+Embedding = nn.Embedding | Fields | AsTheyAre | Numbers
 
 
 @final
@@ -137,6 +156,8 @@ class SequenceModel(nn.Module):
     @property
     def symbols(self) -> int:
         """How many symbols a step's input may be; 0 where it is numbers."""
+        if isinstance(self.embedding, AsTheyAre):
+            return self.embedding.symbols
         table = self.embedding.table if isinstance(self.embedding, Fields) else self.embedding
         return table.num_embeddings if isinstance(table, nn.Embedding) else 0
 
@@ -145,7 +166,7 @@ class SequenceModel(nn.Module):
         """The axes of a step's input: none where it is one symbol."""
         if isinstance(self.embedding, nn.Embedding):
             return ()
-        return (self.embedding.fields if isinstance(self.embedding, Fields) else self.embedding.features,)
+        return (self.embedding.features if isinstance(self.embedding, Numbers) else self.embedding.fields,)
 
     @override
     def forward(self, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:

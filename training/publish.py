@@ -5,11 +5,12 @@ from importlib.metadata import version as library_version
 
 import torch
 
-from models.manifest import GOLDEN, Decode, Graphs, Manifest, Measured, Provenance, StateSpec, TensorSpec
+from models.manifest import GOLDEN, INITIAL, Decode, Graphs, Manifest, Measured, Provenance, StateSpec, TensorSpec
 from models.repository import ModelVersion, Repository
 from models.tensors import DType
 from training import curves
-from training.cell import Cell, state_shapes
+from training.cell import state_shapes
+from training.export.initial import initial_states
 from training.model import SequenceModel
 from training.pictures import FILE as LEARNED
 from training.run import GRAPH, LABELS, RESULT, SOURCE_VOCABULARY, START, STEP, VERIFIED, VOCABULARY, Run
@@ -55,8 +56,8 @@ def _picture(run: Run) -> list[str]:
 
 
 def files_beside(run: Run) -> list[str]:
-    """Give the files that a model has beside its graph: the start graph, and the names of its symbols and classes."""
-    return [name for name in (START, VOCABULARY, SOURCE_VOCABULARY, LABELS) if run.path(name).exists()]
+    """Give the files that a model has beside its graph: what sequences begin with, names of symbols and classes."""
+    return [name for name in (START, INITIAL, VOCABULARY, SOURCE_VOCABULARY, LABELS) if run.path(name).exists()]
 
 
 def provenance_of(run: Run) -> Provenance:
@@ -71,18 +72,19 @@ def provenance_of(run: Run) -> Provenance:
     )
 
 
-def states_of(cell: Cell) -> tuple[StateSpec, ...]:
-    """Tell a cell's states as the contract does."""
-    shapes = state_shapes(cell)
+def states_of(model: SequenceModel) -> tuple[StateSpec, ...]:
+    """Describe the states of a model, and where those that do not begin at zero have what they begin with."""
+    stored, shapes, free = initial_states(model), state_shapes(model.cell), model.cell.free
     return tuple(
         StateSpec(
             f"state.{name}",
             f"next_state.{name}",
             DTYPES[tensor.dtype],
             shapes[name],
-            length_of=f"state.{cell.free[name]}_length" if name in cell.free else None,
+            initial=f"{INITIAL}:{name}" if name in stored else "zeros",
+            length_of=f"state.{free[name]}_length" if name in free else None,
         )
-        for name, tensor in cell.init_state(1).items()
+        for name, tensor in model.cell.init_state(1).items()
     )
 
 
@@ -108,7 +110,7 @@ def describe(
         inputs=(TensorSpec("x", "INT64" if model.symbols else "FP32", ("time", *model.step_shape)),),
         outputs=(TensorSpec("y", "FP32", ("time", model.outputs)),),
         lengths="lengths",
-        states=states_of(model.cell),
+        states=states_of(model),
         decode=_decode(run) if TASKS[recipe.task].writes else None,
         vocabulary=VOCABULARY if VOCABULARY in digests else None,
         labels=LABELS if LABELS in digests else None,

@@ -15,7 +15,7 @@ from training.data.forms import check_set
 from training.data.own.settings import TableData, WavData
 from training.data.settings import SetData, TextData
 from training.errors import WrongUse
-from training.options import Count, Positive, Share
+from training.options import Count, NotNegative, Positive, Share
 from training.tasks import TASKS
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -24,7 +24,6 @@ _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 
 
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Decay = Literal["linear", "cosine", "constant", "plateau"]
 
 

@@ -110,6 +110,7 @@ class Trainer:
         began, progress, settings = time.monotonic(), self._progress, self._settings
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(settings, progress)
+        self._model.cell.at(progress.update)
         self._optimizer.zero_grad()
         loss = self._backward(self._source.batch(progress.update))
         clipped = clip(self._model.parameters(), norm=settings.clip, value=settings.clip_value)
@@ -232,7 +233,7 @@ def _parts(batch: Batch, state: State, count: int) -> Iterator[tuple[Batch, floa
     for rows in torch.arange(len(batch.x)).chunk(count):
         context = batch.told(partial(_rows, rows))
         part = Batch(batch.x[rows], batch.targets[rows], batch.lengths[rows], batch.begins, context=context)
-        share = (part.lengths.sum() / batch.lengths.sum()).item() if stepwise else len(rows) / len(batch.x)
+        share = (part.valid().sum() / batch.valid().sum()).item() if stepwise else len(rows) / len(batch.x)
         yield part, of_all * share, {} if batch.begins else {name: tensor[rows] for name, tensor in state.items()}
 
 

@@ -70,7 +70,7 @@ def verify(
     model.eval()
     runner = Runner(manifest, graph, step=step)
     random = np.random.default_rng(seed)
-    trials = _trials(model, random)
+    trials = [_followed(model, trial) for trial in _trials(model, random)]
     step_exact = all(_step_is_exact(runner, trial) for trial in trials)
     if not step_exact:
         runner = Runner(manifest, graph)
@@ -162,6 +162,13 @@ def _trials(model: SequenceModel, random: np.random.Generator) -> list[Trial]:
     return [_trial(model, random) for _ in range(TRIALS)]
 
 
+def _followed(model: SequenceModel, trial: Trial) -> Trial:
+    """Cut a trial to steps that float32 can follow: in some models a small difference grows with every step."""
+    while (time := trial.x.shape[1]) > 1 and not 10 * _float32_error(model, trial) <= LARGEST_TOLERANCE:
+        trial = Trial(trial.x[:, : time // 2], np.minimum(trial.lengths, time // 2), trial.states)
+    return trial
+
+
 def _trial(model: SequenceModel, random: np.random.Generator) -> Trial:
     rows, time = int(random.integers(1, MOST_ROWS + 1)), int(random.integers(1, MOST_STEPS + 1))
     states = _random_states(model, rows, random)
@@ -187,14 +194,17 @@ def _random_states(model: SequenceModel, rows: int, random: np.random.Generator)
         with torch.no_grad():
             made = model.begin(rows, Source(torch.from_numpy(source), torch.from_numpy(lengths)))
         return {f"state.{name}": tensor.numpy() for name, tensor in made.items()}
-    return {f"state.{name}": _random_state(tensor, rows, random) for name, tensor in model.cell.init_state(1).items()}
+    return {
+        f"state.{name}": _random_state(tensor, rows, random, model.cell.below.get(name, MOST_COUNTED))
+        for name, tensor in model.cell.init_state(1).items()
+    }
 
 
-def _random_state(tensor: Tensor, rows: int, random: np.random.Generator) -> Array:
+def _random_state(tensor: Tensor, rows: int, random: np.random.Generator, below: int) -> Array:
     shape = (rows, *tensor.shape[1:])
     if tensor.is_floating_point():
         return random.normal(size=shape).astype(np.float32)
-    return random.integers(0, MOST_COUNTED, shape)
+    return random.integers(0, below, shape)
 
 
 def _step_is_exact(runner: Runner, trial: Trial) -> bool:

@@ -20,6 +20,7 @@ from training.architectures.gru import GRU, MinimalGatedUnit
 from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
 from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, PeepholeLSTM, ProjectedLSTM
+from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
 from training.architectures.rnn import RNN
 from training.architectures.stack import Stack
@@ -226,6 +227,38 @@ def countdown(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
     return y, {**after, "left": np.array([left - 1])}
 
 
+def neural_turing_machine(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    read = np.concatenate([x, state["r"]])
+    own = {name.removeprefix("controller."): value for name, value in p.items()}
+    if "h" in state:
+        h, after = lstm(own, cell.controller, read, state)
+    else:
+        h, after = np.tanh(own["U"] @ read + own["b"]), {}
+    emitted, heads, width = p["H"] @ h + p["p"], cell.reads + cell.writes, cell.width
+    addresses, erased, added = np.split(emitted, [-2 * cell.writes * width, -cell.writes * width])
+    weights = [
+        head_weights(state["M"], state["w"][head], raw, width) for head, raw in enumerate(addresses.reshape(heads, -1))
+    ]
+    M = state["M"]
+    for w, e in zip(weights[cell.reads :], erased.reshape(-1, width), strict=True):
+        M = M * (1 - np.outer(w, sigmoid(e)))  # equation 3
+    for w, a in zip(weights[cell.reads :], added.reshape(-1, width), strict=True):
+        M = M + np.outer(w, np.tanh(a))  # equation 4
+    r = np.concatenate([w @ M for w in weights[: cell.reads]])  # equation 2
+    return np.concatenate([h, r]), {**after, "M": M, "w": np.stack(weights), "r": r}
+
+
+def head_weights(memory: Row, before: Row, raw: Row, width: int) -> Row:
+    k, beta, gamma = np.tanh(raw[:width]), np.log1p(np.exp(raw[width])), 1 + np.log1p(np.exp(raw[width + 1]))
+    g, s = sigmoid(raw[width + 2]), np.exp(raw[width + 3 :])
+    likeness = np.exp([beta * (k @ slot) / (np.linalg.norm(k) * np.linalg.norm(slot)) for slot in memory])
+    w = g * likeness / likeness.sum() + (1 - g) * before  # equations 5 to 7
+    turned = [np.roll(w, at - len(s) // 2) * share for at, share in enumerate(s / s.sum())]  # equation 8
+    # Weights are never negative but in a state that was drawn at random.
+    raised = np.maximum(sum(turned), 1e-12) ** gamma  # equation 9
+    return raised / raised.sum()
+
+
 EQUATIONS: Mapping[type[Cell], Equations] = {
     AttentionDecoder: attention,
     Clockwork: clockwork,
@@ -241,6 +274,7 @@ EQUATIONS: Mapping[type[Cell], Equations] = {
     Leaky: leaky,
     Lookahead: lookahead,
     MinimalGatedUnit: minimal_gated,
+    NeuralTuringMachine: neural_turing_machine,
     OutputRecurrence: output_recurrence,
     PeepholeLSTM: peephole_lstm,
     ProjectedLSTM: projected_lstm,

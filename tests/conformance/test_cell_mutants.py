@@ -3,6 +3,7 @@
 import inspect
 import sys
 import textwrap
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from tests.conformance.test_cells import (
     check_the_step_is_the_papers,
     repeat_step,
 )
+from training.architectures import neural_turing_machine, turing_memory
 from training.architectures.clockwork import Clockwork
 from training.architectures.deep_transition import DeepTransition
 from training.architectures.delays import Delays
@@ -30,6 +32,7 @@ from training.architectures.gru import GRU, MinimalGatedUnit
 from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
 from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, PeepholeLSTM, ProjectedLSTM
+from training.architectures.neural_turing_machine import FeedForward, NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
 from training.architectures.rnn import RNN
 from training.architectures.vector_to_sequence import VectorToSequence
@@ -96,6 +99,12 @@ EQUATION_MUTANTS = [
     (Delays, "step", "delay - 1", "0"),
     (Clockwork, "step", "self.W * self.open", "self.W * self.open.T"),
     (Clockwork, "step", "t % self.period == 0", "t % self.period != 0"),
+    (NeuralTuringMachine, "step", 'torch.cat([x, state["r"]], -1)', 'torch.cat([x, 0 * state["r"]], -1)'),
+    (NeuralTuringMachine, "step", "w[:, : self.reads] @ M", 'w[:, : self.reads] @ state["M"]'),
+    (NeuralTuringMachine, "step", "w[:, self.reads :, :, None]", "w[:, : self.writes, :, None]"),
+    (NeuralTuringMachine, "_write", "M * (1 - w[:, head] @ e[:, head])", "M"),
+    (NeuralTuringMachine, "_write", "M, w[:, head], a[:, head]", "M, w[:, 0], a[:, 0]"),
+    (FeedForward, "step", " + self.b", ""),
     (OutputRecurrence, "_output", " + self.c", ""),
     (DeepTransition, "step", "layer(y).tanh()", "layer(y)"),
     (DeepTransition, "step", "a + h @ self.S.T", "a"),
@@ -107,13 +116,38 @@ EQUATION_MUTANTS = [
 @pytest.mark.parametrize(("cell", "method", "old", "new"), EQUATION_MUTANTS)
 def test_a_mutant_equation_turns_the_suite_red(cell, method, old, new, monkeypatch):
     torch.manual_seed(0)
-    source = textwrap.dedent(inspect.getsource(getattr(cell, method)))
+    monkeypatch.setattr(cell, method, changed(getattr(cell, method), old, new))
+    kinds = [kind for kind in CASES.values() if any(type(part) is cell for part in kind(INPUT, HIDDEN).modules())]
+    assert [kind for kind in kinds if is_red(kind)]
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new"),
+    [
+        ("address", "k.tanh()", "k"),
+        ("address", "1 + gamma", "gamma"),
+        ("find", "w + at.g * (by_content - w)", "by_content"),
+        ("content", " / lengths", ""),
+        ("shift", "2 * reach - at", "at"),
+        ("sharpen", " ** gamma", ""),
+        ("softplus", "torch.zeros_like(a)", "torch.ones_like(a)"),
+    ],
+)
+def test_a_mutant_address_turns_the_suite_red(function, old, new, monkeypatch):
+    torch.manual_seed(0)
+    mutant = changed(getattr(turing_memory, function), old, new)
+    for module in (turing_memory, neural_turing_machine):
+        monkeypatch.setattr(module, function, mutant, raising=False)
+    assert is_red(CASES["neural_turing_machine heads"])
+
+
+def changed(function: Callable[..., object], old: str, new: str) -> object:
+    """Write a function anew with one place changed."""
+    source = textwrap.dedent(inspect.getsource(function))
     assert source.count(old) == 1
     names: dict[str, object] = {}
-    exec(source.replace(old, new), dict(vars(sys.modules[cell.__module__])), names)
-    monkeypatch.setattr(cell, method, names[method])
-    kinds = [kind for kind in CASES.values() if type(kind(INPUT, HIDDEN)) is cell]
-    assert [kind for kind in kinds if is_red(kind)]
+    exec(source.replace(old, new), dict(vars(sys.modules[function.__module__])), names)
+    return names[function.__name__]
 
 
 def is_red(kind: Kind) -> bool:

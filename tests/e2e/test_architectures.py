@@ -12,11 +12,12 @@ import torch
 
 from demo.serving import ROOT, serving
 from models.golden import write_golden
-from models.manifest import Graphs, Manifest
+from models.manifest import INITIAL, Graphs, Manifest
 from models.repository import Repository
 from models.tensors import Arrays
 from tests.conformance.cells import CASES, SYMBOLS, WHOLE, Kind, exported, manifest_of, some_trial
 from training.cell import Source
+from training.export.initial import export_initial
 from training.export.start import CONTEXT, SOURCE, export_start
 from training.model import SequenceModel
 from training.verify import Trial, answers
@@ -48,6 +49,9 @@ def publish(repository: Repository, folder: Path, case: str, kind: Kind) -> Sequ
         if graph is not None:
             files[file] = folder / f"{case}.{file}"
             files[file].write_bytes(graph)
+    if (initial := export_initial(done.model)) is not None:
+        files[INITIAL] = folder / f"{case}.{INITIAL}"
+        files[INITIAL].write_bytes(initial)
     roles = {file.removesuffix(".onnx"): file for file in files if file in ("step.onnx", "start.onnx")}
     draft, name = manifest_of(done.model), model_name(case)
 
@@ -110,7 +114,7 @@ def test_an_architecture_answers_through_the_server_as_in_torch(asked, case):
     if (made := begun(model, told.get(f"{name}.told"))) is not None:
         _, state = made
     else:
-        state = {f"state.{part}": tensor.numpy() for part, tensor in model.cell.init_state(ROWS).items()}
+        state = {f"state.{part}": tensor.detach().numpy() for part, tensor in model.cell.init_state(ROWS).items()}
     expected = answers(model, Trial(told[name], told[f"{name}.lengths"], state))["y"]
     np.testing.assert_allclose(told[f"{name}.ragged"], expected, rtol=1e-5, atol=1e-5)
 

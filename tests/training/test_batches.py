@@ -28,6 +28,14 @@ def test_sequences_are_padded_with_zeros_to_the_longest():
     assert batch.targets.shape == (2, 5, 1)
 
 
+def test_steps_of_which_nothing_is_asked_are_no_more_valid_than_padding():
+    series = numbers(5)
+    series.targets[[0, 3]] = np.nan
+    batch = collate([numbers(2), series])
+    assert batch.valid().tolist() == [[True, True, False, False, False], [False, True, True, False, True]]
+    assert (numbers(2).asked, series.asked, numbers(4, at_end=True).asked) == (2, 3, 4)
+
+
 def test_one_target_of_a_sequence_has_no_axis_of_time():
     assert collate([numbers(2, at_end=True), numbers(5, at_end=True)]).targets.tolist() == [2, 5]
 
@@ -89,6 +97,15 @@ def test_fewer_sequences_than_rows_are_one_batch():
     assert Bucketed(many(4), batch=10, seed=0, processes=Processes()).batch(5).x.shape[0] == 4
     with pytest.raises(WrongUse, match="there are 5 sequences, which 2 processes cannot share"):
         Bucketed(many(5), batch=10, seed=0, processes=Processes(0, 2))
+
+
+def test_processes_share_a_batch_by_the_steps_that_are_asked():
+    series = [numbers(2), numbers(4), numbers(3), numbers(8)]
+    series[3].targets[:7] = np.nan
+    parts = [Bucketed(series, batch=4, seed=3, processes=Processes(rank, 2)).batch(0) for rank in (0, 1)]
+    asked = [int(part.valid().sum()) for part in parts]
+    assert sum(asked) == 10
+    assert [part.share[0] for part in parts] == [2 * mine / 10 for mine in asked]
 
 
 def test_rows_that_processes_cannot_share_are_refused():

@@ -92,6 +92,14 @@ def test_targets_that_are_no_numbers_for_each_step_are_refused():
         fit(reservoir(20), data)
 
 
+def test_targets_that_some_steps_do_not_have_are_refused():
+    inputs, targets = np.zeros((9, 1), np.float32), np.zeros((9, 1), np.float32)
+    targets[3] = np.nan
+    some = [Series(inputs, targets)]
+    with pytest.raises(WrongUse, match="a target of numbers for each step"):
+        fit(reservoir(20), Data(Parts(some, some, some, ""), 0, 0, "", ""))
+
+
 def test_a_test_part_that_is_all_washout_is_told():
     with pytest.raises(DataInvalid, match="no sequence is longer than the 100 steps that are not scored"):
         fit(reservoir(20), series(500))

@@ -4,11 +4,13 @@ import torch
 from torch import nn
 
 from training.architectures.leaky import Leaky
+from training.data.generated.copy_bits import make_copy_bits
 from training.data.series import Series
 from training.evaluate import evaluate, in_rows
 from training.model import Numbers, SequenceModel, symbol_model
 from training.tasks.classify import Classify
 from training.tasks.next_symbol import BITS, NextSymbol
+from training.tasks.recall_bits import RecallBits
 
 SYMBOLS = 5
 
@@ -50,6 +52,17 @@ def test_sequences_of_any_lengths_are_scored_as_each_alone(seed):
     alone = [evaluate(model, NextSymbol(), [one]).loss * len(one.inputs) for one in many]
     together = evaluate(model, NextSymbol(), many).loss * sum(len(one.inputs) for one in many)
     assert together == pytest.approx(sum(alone), rel=1e-5)
+
+
+def test_wrong_bits_are_counted_by_the_sequence(seed):
+    torch.manual_seed(seed)
+    model = SequenceModel(embedding=Numbers(9), cell=Leaky(9, 6), outputs=8, dropout=0.0).eval()
+    many = make_copy_bits(seed, 70, [3, 12])
+    wrong = 0
+    for one in many:
+        answers, _ = model(torch.from_numpy(one.inputs[None]), model.begin(1))
+        wrong += int(((answers[0, -one.asked :] > 0).numpy() != one.targets[-one.asked :]).sum())
+    assert evaluate(model, RecallBits(), many).figure == pytest.approx(wrong / 70)
 
 
 def test_a_class_is_read_at_the_sequences_own_end(seed):

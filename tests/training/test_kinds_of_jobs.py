@@ -62,6 +62,16 @@ def set_of(name: str, options: str) -> str:
 JOBS = {
     "adding": ("regress", set_of("adding", "steps = 10, count = 40"), {}),
     "copy_memory": ("recall", set_of("copy_memory", "blank = 3, count = 40"), {"model": "embedding_size = 4"}),
+    "associative_recall": ("recall_bits", set_of("associative_recall", "count = 40, tested = [2, 7]"), {}),
+    "copy_bits": (
+        "recall_bits",
+        set_of("copy_bits", "longest = 3, count = 40, tested = [3, 5]"),
+        {
+            "architecture": "neural_turing_machine",
+            "training": "accumulate = 2",
+            "model": "\n[cell]\nslots = 8\nwidth = 4",
+        },
+    ),
     "temporal_order": ("classify", set_of("temporal_order", "steps = 12, count = 40"), {"model": "embedding_size = 4"}),
     "sines": ("forecast", set_of("sines", "steps = 20, count = 40"), {}),
     "mackey_glass": (

@@ -13,6 +13,7 @@ from tests.training.export.test_scan import nudged
 from training.building import Shape, build_model
 from training.data.text import load_text
 from training.errors import RunInvalid
+from training.job import trained_model
 from training.publish import publish
 from training.run import GRAPH, RESULT, STEP, VERIFIED
 
@@ -82,6 +83,20 @@ def test_a_cell_without_a_native_node_is_published_with_its_step_graph(scanned):
     assert checked.manifest.architecture == "clockwork"
     assert {state.input: state.dtype for state in checked.manifest.states} == {"state.h": "FP32", "state.t": "INT64"}
     assert checked.manifest.measured.batch_invariant
+
+
+def test_what_sequences_begin_with_is_published_where_it_is_not_zero(tmp_path, text_file):
+    changed = {"architecture": "neural_turing_machine", "cell__slots": 6, "cell__width": 3, "training__updates": 20}
+    run = finish(tmp_path, text_file, last="publish", **changed)
+    (place,) = run.repository.list()
+    checked = load_checked(run.repository, place)
+    learned = trained_model(run.run).cell.init_state(1)
+    assert learned["h"].any()
+    for name, tensor in learned.items():
+        np.testing.assert_array_equal(checked.initial[f"state.{name}"], tensor[0].detach().numpy())
+    stored = {state.input: state.initial for state in checked.manifest.states}
+    assert stored["state.M"] == "initial.npz:M"
+    assert stored["state.r"] == "zeros"
 
 
 def test_a_step_graph_that_differs_from_main_is_not_published(tmp_path, text_file):

@@ -2,6 +2,7 @@ import msgspec
 import pytest
 from torch import nn
 
+from training.architectures import ARCHITECTURES
 from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
 from training.architectures.stack import Stack
@@ -18,6 +19,10 @@ def test_every_shipped_recipe_builds_its_model(name):
     assert recipe.name == name
     numbers = Shape(symbols=0, features=3, outputs=1, classes=False)
     symbols = SYMBOLS
+    if "symbols" in ARCHITECTURES[recipe.architecture].options:
+        sentences = msgspec.structs.replace(SYMBOLS, fields=4)
+        assert build_model(recipe, sentences).step_shape == (4,)
+        return
     if recipe.task in ("rewrite", "translate"):
         symbols = msgspec.structs.replace(SYMBOLS, source_symbols=5)
     model = build_model(recipe, symbols if recipe.model.embedding_size else numbers)

@@ -8,15 +8,18 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from tests.training.conftest import small_recipe
+from training.architectures.leaky import Leaky
 from training.building import build_model, shape_of, take_units
 from training.checkpoint import FILE, Progress, read_checkpoint
+from training.data.generated.copy_bits import make_copy_bits
 from training.data.opening import open_data
 from training.errors import Diverged, Interrupted, WrongUse
 from training.evaluate import evaluate, in_rows
-from training.model import SequenceModel
+from training.model import Numbers, SequenceModel
 from training.recipe import Recipe, read_recipe
 from training.tasks import open_task
 from training.tasks.next_symbol import NextSymbol
+from training.tasks.recall_bits import RecallBits
 from training.trainer import LOG, VALIDATION_ROWS, Trainer
 
 
@@ -233,6 +236,21 @@ def test_a_batch_learnt_in_parts_is_learnt_as_a_whole(tmp_path):
     assert all(torch.allclose(same[name], tensor, atol=1e-3) for name, tensor in parameters.items())
 
 
+def test_a_batch_of_which_some_steps_are_asked_is_learnt_in_parts_as_a_whole(tmp_path):
+    def gradients(parts: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        settings = adding_recipe(tmp_path, training__accumulate=parts, training__updates=1).training
+        model = SequenceModel(embedding=Numbers(3), cell=Leaky(3, 5), outputs=2, dropout=0.0)
+        series, folder = make_copy_bits(0, settings.batch, [1, 2, 7], bits=2), tmp_path / str(parts)
+        folder.mkdir()
+        Trainer(settings, folder, model=model, task=RecallBits(), train=series, validation=series).fit()
+        return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+    whole, parts = gradients(1), gradients(3)
+    for name, gradient in whole.items():
+        torch.testing.assert_close(parts[name], gradient)
+
+
 def test_parts_of_one_long_text_carry_each_row_its_own_state(text_file, tmp_path):
     whole, _ = fit(small_recipe(text_file, training__updates=20, model__dropout=0), tmp_path / "whole")
     parts, _ = fit(
@@ -261,6 +279,17 @@ def test_gradient_descent_with_momentum_and_mixed_precision_learn_too(tmp_path):
         ({"architecture": "gru", "training__omega": 1.0}, "training.omega is for a plain network"),
         ({"architecture": "output_recurrence"}, "set model.readout=false"),
         ({"architecture": "output_recurrence", "model__readout": "false", "cell__output_size": 1}, "for each step"),
+        (
+            {
+                "architecture": "output_recurrence",
+                "model__readout": "false",
+                "cell__output_size": 8,
+                "task": "recall_bits",
+                "data__name": "copy_bits",
+                "data__options": "{ count = 20 }",
+            },
+            "a target of numbers for each step",
+        ),
     ],
 )
 def test_a_way_to_learn_that_cell_or_data_do_not_have_is_refused(tmp_path, changed, sentence):

@@ -9,6 +9,7 @@ from models.runner import Runner
 from tests.conformance.cells import manifest_of, model_of
 from training import verify as module
 from training.architectures.lstm import LSTM
+from training.architectures.rnn import RNN
 from training.errors import VerificationFailed
 from training.export.graph import export
 from training.export.int8 import quantize
@@ -174,6 +175,17 @@ def test_the_tolerance_follows_torchs_own_error_where_that_is_larger(seed):
     found = verify(model, manifest, export(model), seed=seed)
     assert found.parity_error <= found.tolerance
     assert TOLERANCE < found.tolerance <= 1e-2
+
+
+def test_a_model_whose_small_differences_grow_is_held_to_the_steps_that_float32_can_follow(seed):
+    torch.manual_seed(seed)
+    model = model_of(lambda m, n: RNN(m, 40))
+    with torch.no_grad():
+        model.cell.W.mul_(30)
+    found = verify(model, manifest_of(model), export(model), seed=seed)
+    assert found.parity_error <= found.tolerance <= 1e-2
+    longest = max(module._trial(model, np.random.default_rng(at)).x.shape[1] for at in range(20))
+    assert 1 <= found.fed["x"].shape[1] < longest
 
 
 def test_an_output_of_another_shape_differs_without_end():

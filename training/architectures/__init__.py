@@ -18,6 +18,8 @@ from training.architectures.gru import GRU, MinimalGatedUnit
 from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
 from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, PeepholeLSTM, ProjectedLSTM
+from training.architectures.memory_network import MemoryNetwork
+from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
 from training.architectures.rnn import RNN
 from training.architectures.stack import Skip, Stack
@@ -170,8 +172,21 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "lookahead": Architecture(build_lookahead, "10.3", "bidirectional", "2*4*n*(m + n + 1)"),
     "lstm": Architecture(LSTM, "10.10.1", "lstm", "4*n*(m + n + 1)"),
     "lstm_1997": Architecture(LSTM1997, "10.10.1", "lstm", "3*n*(m + n + 1)"),
+    "memory_network": Architecture(
+        MemoryNetwork,
+        "10.12",
+        "memory_network",
+        "(hops + 1)*n*(symbols + slots) if tying == 'adjacent' else n*(n + 3*symbols + 2*slots)",
+    ),
     "minimal_gated": Architecture(MinimalGatedUnit, "10.10.2", "gru", "2*n*(m + n + 1)"),
     "narx": Architecture(Delays, "10.9.1", "delays", "n*(m + n*len(delays) + 1)", {"delays": (1, 2, 3, 4)}),
+    "neural_turing_machine": Architecture(
+        NeuralTuringMachine,
+        "10.12",
+        "neural_turing_machine",
+        "(4*n*(m + reads*width + n + 1) + 2*n if controller == 'lstm' else n*(m + reads*width + 1))"
+        " + (n + 1)*((reads + writes)*(width + 2*shift + 4) + 2*writes*width)",
+    ),
     "orthogonal": Architecture(RNN, "10.7", "elman", "n*(m + n + 1)", {"recurrent": "orthogonal"}),
     "output_recurrence": Architecture(OutputRecurrence, "10.2.1", "output_recurrence", "n*(m + p + 1) + p*(n + 1)"),
     "peephole_lstm": Architecture(PeepholeLSTM, "10.10.1", "lstm", "4*n*(m + n + 1) + 3*n"),

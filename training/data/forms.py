@@ -4,19 +4,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 
 from training.data import store
 from training.data.data import Data, Sequences, digest_of_parts
 from training.data.generated.adding import make_adding
+from training.data.generated.associative_recall import make_associative_recall
+from training.data.generated.copy_bits import make_copy_bits
 from training.data.generated.copy_memory import make_copy_memory
 from training.data.generated.mackey_glass import make_mackey_glass
 from training.data.generated.narma import make_narma
 from training.data.generated.reversal import make_reversal
 from training.data.generated.sines import make_sines
 from training.data.generated.temporal_order import make_temporal_order
+from training.data.published.babi import Question, load_babi
 from training.data.published.fsdd import load_fsdd
 from training.data.published.japanese_vowels import load_japanese_vowels
 from training.data.published.mnist import load_mnist
@@ -34,6 +38,11 @@ from training.options import Count, check_options
 
 MADE = "made from seeds, one for each part"
 NO_LICENCE = "none needed"
+
+AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
+
+# Of the seed of a part and the count of its sequences.
+Make = Callable[[int, int], Iterable[Series]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,27 @@ class Form:
 def polymusic(*, collection: Collection = "JSB_Chorales") -> Form:
     """Piano rolls of 88 keys; the targets are the next step's keys."""
     return _form(store.read("polymusic", partial(load_polymusic, collection=collection)))
+
+
+def babi(*, task: Count = 1) -> Form:
+    """Stories, a step for each sentence of words and the question last; the target is the answer, a word too."""
+    parts = store.read("babi", partial(load_babi, task=task))
+    every = [one for part in (parts.train, parts.validation, parts.test) for story in part for one in story]
+    texts = [[_words(text) for text in (*one.story, one.question)] for one in every]
+    words = sorted({word for story in texts for words in story for word in words} | {one.answer for one in every})
+    index = {word: place for place, word in enumerate(words, 1)}
+    longest = max(len(words) for story in texts for words in story)
+
+    def series(one: Question) -> Series:
+        sentences = [_words(text) for text in (*one.story, one.question)]
+        inputs = np.zeros((len(sentences), longest), np.int64)
+        for row, sentence in zip(inputs, sentences, strict=True):
+            row[: len(sentence)] = [index[word] for word in sentence]
+        return Series(inputs, np.array(index[one.answer]))
+
+    made: Parts[Sequences] = parts.each(lambda part: [series(one) for story in part for one in story])
+    vocabulary = ("", *words)
+    return Form(made, len(vocabulary), len(vocabulary), vocabulary, labels=vocabulary)
 
 
 def mnist(*, read_by: Literal["rows", "pixels", "permuted"] = "rows", limit: int = 0) -> Form:
@@ -151,6 +181,51 @@ def temporal_order(*, steps: Count = 50, count: Count = 10_000, seed: int = 0) -
     return _of_symbols(lambda part, rows: make_temporal_order(part, rows, steps), count, seed, classes=4)
 
 
+def associative_recall(
+    *, longest: AtLeastTwo = 6, count: Count = 10_000, tested: tuple[AtLeastTwo, ...] = (), seed: int = 0
+) -> Form:
+    """Lists of items of bits, and one of them again; the targets are those of the item after it.
+
+    Args:
+        longest: a sequence has 2 to so many items.
+        count: sequences to train on.
+        tested: how many items the sequences of the test part have, drawn from these; none: as in training.
+        seed: of all that is drawn.
+    """
+    trained = range(2, longest + 1)
+    return Form(
+        _made(
+            lambda part, rows: make_associative_recall(part, rows, trained),
+            count,
+            seed,
+            test=lambda part, rows: make_associative_recall(part, rows, tested or trained),
+        )
+    )
+
+
+def copy_bits(
+    *, longest: Count = 20, bits: Count = 8, count: Count = 10_000, tested: tuple[Count, ...] = (), seed: int = 0
+) -> Form:
+    """Vectors of bits, and a flag that asks for them; the targets are the same bits after it.
+
+    Args:
+        longest: a sequence has 1 to so many vectors.
+        bits: of a vector.
+        count: sequences to train on.
+        tested: how many vectors the sequences of the test part have, drawn from these; none: as in training.
+        seed: of all that is drawn.
+    """
+    trained = range(1, longest + 1)
+    return Form(
+        _made(
+            lambda part, rows: make_copy_bits(part, rows, trained, bits),
+            count,
+            seed,
+            test=lambda part, rows: make_copy_bits(part, rows, tested or trained, bits),
+        )
+    )
+
+
 def copy_memory(*, blank: Count = 30, count: Count = 10_000, seed: int = 0) -> Form:
     """Rows of ten symbols; the targets are the copied ones at the end, and blanks before."""
     return _of_symbols(lambda part, rows: make_copy_memory(part, rows, blank), count, seed, classes=10)
@@ -206,6 +281,9 @@ FORMS: Mapping[str, Callable[..., Form]] = {
     form.__name__: form
     for form in (
         adding,
+        associative_recall,
+        babi,
+        copy_bits,
         copy_memory,
         fsdd,
         japanese_vowels,
@@ -258,7 +336,23 @@ def open_set(data: SetData) -> Data:
     )
 
 
-MADE_HERE = frozenset({"adding", "copy_memory", "mackey_glass", "narma", "reversal", "sines", "temporal_order"})
+MADE_HERE = frozenset(
+    {
+        "adding",
+        "associative_recall",
+        "copy_bits",
+        "copy_memory",
+        "mackey_glass",
+        "narma",
+        "reversal",
+        "sines",
+        "temporal_order",
+    }
+)
+
+
+def _words(text: str) -> list[str]:
+    return text.lower().rstrip(".?").split()
 
 
 def _rewritten(source: Indices, target: Indices, edge: int) -> Series:
@@ -285,11 +379,14 @@ def _forecast(parts: Parts[Floats]) -> Parts[Sequences]:
     return parts.each(lambda part: [next_step(part)])
 
 
-def _made(make: Callable[[int, int], Batch], count: int, seed: int) -> Parts[Sequences]:
-    """Make the training part, and a tenth as much of each other, at least 100."""
+def _made(make: Make, count: int, seed: int, *, test: Make | None = None) -> Parts[Sequences]:
+    """Make the training part, and a tenth as much of each other, at least 100; `test` may make that part otherwise."""
     fewer = max(100, count // 10)
-    train, validation, test = (list(make(3 * seed + part, rows)) for part, rows in enumerate((count, fewer, fewer)))
-    return Parts(train, validation, test, MADE)
+    train, validation, held_out = (
+        list(one(3 * seed + part, rows))
+        for part, (one, rows) in enumerate(((make, count), (make, fewer), (test or make, fewer)))
+    )
+    return Parts(train, validation, held_out, MADE)
 
 
 def _of_symbols(make: Callable[[int, int], Symbols], count: int, seed: int, *, classes: int) -> Form:

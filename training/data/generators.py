@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from training.data.generated.adding import make_adding
+from training.data.generated.associative_recall import make_associative_recall
+from training.data.generated.copy_bits import make_copy_bits
 from training.data.generated.copy_memory import make_copy_memory
 from training.data.generated.mackey_glass import make_mackey_glass
 from training.data.generated.narma import make_narma
@@ -25,6 +27,10 @@ GENERATED: Mapping[str, Generated] = {
     "adding": Generated(
         make_adding, "the sum of two marked numbers", "Hochreiter and Schmidhuber 1997; Le, Jaitly and Hinton 2015"
     ),
+    "associative_recall": Generated(
+        make_associative_recall, "the item of a list that came after the one shown", "Graves, Wayne and Danihelka 2014"
+    ),
+    "copy_bits": Generated(make_copy_bits, "vectors of bits given back in order", "Graves, Wayne and Danihelka 2014"),
     "copy_memory": Generated(
         make_copy_memory,
         "ten symbols given back after a long blank",

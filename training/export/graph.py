@@ -13,7 +13,7 @@ from training.export.recurrence import has_native, one_step, over_time
 from training.export.scan import VALID
 from training.export.trace import Traces
 from training.export.valid import write_valid
-from training.model import Fields, SequenceModel
+from training.model import AsTheyAre, Fields, SequenceModel
 
 
 def export(model: SequenceModel, traces: Traces | None = None) -> bytes:
@@ -48,6 +48,8 @@ def export_step(model: SequenceModel, traces: Traces | None = None) -> bytes | N
 
 def _embedded(build: Builder, model: SequenceModel, *, step: bool = False) -> str:
     embedding = model.embedding
+    if isinstance(embedding, AsTheyAre):
+        return "x"
     if isinstance(embedding, Fields):
         rows = build.node("Gather", build.constant("embedding", _array(embedding.table.weight)), "x")
         kept = [0] if step else [0, 0]

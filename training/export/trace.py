@@ -57,7 +57,8 @@ def _trace(cell: Cell) -> onnx.GraphProto:
     # As it answers, not as it trains; and the caller's cell stays what it is.
     cell = copy.deepcopy(cell).cpu().float().eval()
     state = cell.init_state(ROWS)
-    x, states = torch.zeros(ROWS, cell.input_size), [tensor.detach().clone() for tensor in state.values()]
+    x = torch.zeros(ROWS, cell.input_size, dtype=torch.int64 if cell.symbols else torch.float32)
+    states = [tensor.detach().clone() for tensor in state.values()]
     changing = [name for name in state if name not in cell.constant]
     names = ["x", *state], ["y", *(f"next.{name}" for name in changing)]
     states = [_longer(tensor) if name in cell.free else tensor for name, tensor in zip(state, states, strict=True)]

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from training.architectures.memory_network import MemoryNetwork
 from training.data.data import Data
 from training.model import SequenceModel
 from training.pictures.answers import draw_answers
 from training.pictures.confusion import draw_confusion
 from training.pictures.free_run import draw_free_run
+from training.pictures.memory import draw_memory
 from training.pictures.piano_roll import draw_piano_roll
+from training.pictures.stories import draw_stories
 from training.pictures.writing import draw_writing
 
 FILE = "learned.png"
@@ -17,10 +20,18 @@ FILE = "learned.png"
 # Draws into a PNG from the test part; gives further figures by name.
 Draw = Callable[[Path, SequenceModel, Data], Mapping[str, float]]
 
+
+def _draw_classes(path: Path, model: SequenceModel, data: Data) -> Mapping[str, float]:
+    """Draw what was taken for what, or of stories what was looked at."""
+    draw: Draw = draw_stories if isinstance(model.cell, MemoryNetwork) else draw_confusion
+    return draw(path, model, data)
+
+
 PICTURES: Mapping[str, Draw] = {
-    "classify": draw_confusion,
+    "classify": _draw_classes,
     "forecast": draw_free_run,
     "next_frame": draw_piano_roll,
+    "recall_bits": draw_memory,
     "regress": draw_answers,
     "rewrite": partial(draw_writing, "rewrite"),
     "translate": partial(draw_writing, "translate"),

@@ -7,12 +7,14 @@ from typing import Literal
 import torch
 
 from training.data.data import Data
+from training.data.text import UNKNOWN
 from training.errors import WrongUse
 from training.model import SequenceModel
 from training.tasks.base import Task
 from training.tasks.classify import Classify, Recall
 from training.tasks.next_frame import NextFrame
 from training.tasks.next_symbol import NextSymbol
+from training.tasks.recall_bits import RecallBits
 from training.tasks.regress import Forecast, Regress
 from training.tasks.rewrite import Rewrite, Translate
 from training.tasks.stop_unit import StopUnit
@@ -58,7 +60,8 @@ def _rewrite(_: SequenceModel, data: Data) -> Task:
 
 
 def _translate(_: SequenceModel, data: Data) -> Task:
-    return Translate(_edge_of(data))
+    unknown = data.vocabulary.index(UNKNOWN) if UNKNOWN in data.vocabulary else None
+    return Translate(_edge_of(data), unknown)
 
 
 def _edge_of(data: Data) -> int:
@@ -75,6 +78,7 @@ TASKS: Mapping[str, TaskKind] = {
         lambda _, __: NextSymbol(), NextSymbol, classes=True, stepwise=True, foretells=True, writes=True
     ),
     "recall": TaskKind(lambda _, __: Recall(), Recall, classes=True, stepwise=True),
+    "recall_bits": TaskKind(lambda _, __: RecallBits(), RecallBits, classes=False, stepwise=True),
     "rewrite": TaskKind(_rewrite, Rewrite, classes=True, stepwise=True, foretells=True, writes=True),
     "stop_unit": TaskKind(lambda _, __: StopUnit(), StopUnit, classes=True, stepwise=True, foretells=True),
     "translate": TaskKind(_translate, Translate, classes=True, stepwise=True, foretells=True, writes=True),
@@ -94,4 +98,6 @@ def open_task(name: str, model: SequenceModel, data: Data) -> Task:
         raise WrongUse(f"task '{name}' asks what comes next, which this architecture has read: use a causal one")
     if kind.foretells and model.cell.delay:
         raise WrongUse(f"task '{name}' asks what comes next, which an architecture that looks ahead has read")
+    if series.is_stepwise and series.asked < len(series.inputs) and not kind.task.partial:
+        raise WrongUse(f"task '{name}' needs a target at every step, and this data has none at some: take recall_bits")
     return kind.build(model, data)

@@ -18,11 +18,17 @@ class Task(abc.ABC):
         unit: of the loss, as people read it.
         metric: what is told of a model in the end.
         better: whether a higher or a lower figure is.
+        per: what the metric is a mean over, all answers or all sequences.
+        partial: whether it asks at some steps only.
+        logits: whether answers are logits, which have no units.
     """
 
     unit: ClassVar[str]
     metric: ClassVar[str]
     better: ClassVar[Literal["lower", "higher"]] = "lower"
+    per: ClassVar[Literal["answer", "sequence"]] = "answer"
+    partial: ClassVar[bool] = False
+    logits: ClassVar[bool] = False
 
     @abc.abstractmethod
     def losses(self, answers: Tensor, targets: Tensor) -> Tensor:
@@ -42,7 +48,7 @@ class Task(abc.ABC):
 
 
 def asked(answers: Tensor, batch: Batch, *, unscored: int = 0) -> tuple[Tensor, Tensor]:
-    """Choose the answers that count, `[n, outputs]`, and their targets: of valid steps, or of each row's last one.
+    """Choose the answers that count, `[n, outputs]`, and their targets: of asked steps, or of each row's last one.
 
     The last is found by the row's length: what the padded end says is nobody's answer.
     """

@@ -18,6 +18,7 @@ class NextFrame(Task):
 
     unit = "nats/frame"
     metric = "nll_per_frame"
+    logits = True
 
     @override
     def losses(self, answers: Tensor, targets: Tensor) -> Tensor:

@@ -63,13 +63,23 @@ class Rewrite(Writing):
 
 @final
 class Translate(Writing):
-    """The metric is BLEU of the tokens as they are. Papineni et al., "BLEU", 2002."""
+    """The metric is BLEU of the tokens as they are. Papineni et al., "BLEU", 2002.
+
+    Args:
+        edge: as in all that is written.
+        unknown: the symbol of all tokens that the model does not know, which is never right; None where there is none.
+    """
 
     metric = "bleu"
+
+    def __init__(self, edge: int, unknown: int | None = None) -> None:
+        super().__init__(edge)
+        self._unknown = unknown
 
     @override
     def freely(self, model: SequenceModel, series: Sequence[Series]) -> float:
         pairs = list(self.written(model, series))
-        should, does = ([" ".join(map(str, pair[which])) for pair in pairs] for which in (0, 1))
+        should = [" ".join("unknown" if symbol == self._unknown else str(symbol) for symbol in one) for one, _ in pairs]
+        does = [" ".join(map(str, one)) for _, one in pairs]
         score: float = sacrebleu.corpus_bleu(does, [should], tokenize="none", force=True).score
         return score

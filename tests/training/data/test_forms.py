@@ -8,6 +8,8 @@ from training.errors import WrongUse
 
 LITTLE = {
     "adding": {"steps": 10, "count": 20},
+    "associative_recall": {"count": 20},
+    "copy_bits": {"longest": 4, "count": 20},
     "copy_memory": {"blank": 3, "count": 20},
     "mackey_glass": {"steps": 300},
     "narma": {"steps": 300},
@@ -49,6 +51,21 @@ def test_the_parts_of_a_made_set_share_nothing():
 def test_the_same_options_give_the_same_digest_and_another_seed_another():
     digests = [open_set(SetData(name="sines", options={**LITTLE["sines"], "seed": seed})).digest for seed in (0, 0, 1)]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_sequences_of_the_test_part_may_be_longer_than_those_trained_on():
+    data = open_set(SetData(name="copy_bits", options={"longest": 4, "count": 50, "tested": [4, 9]}))
+    lengths = [{one.asked for one in part} for part in (data.parts.train, data.parts.validation, data.parts.test)]
+    assert lengths == [{1, 2, 3, 4}, {1, 2, 3, 4}, {4, 9}]
+    assert (data.features, data.outputs) == (9, 8)
+
+
+def test_lists_of_the_test_part_may_be_longer_too_and_have_two_items_at_least():
+    data = open_set(SetData(name="associative_recall", options={"longest": 3, "count": 50, "tested": [9]}))
+    lengths = [{len(one.inputs) for one in part} for part in (data.parts.train, data.parts.validation, data.parts.test)]
+    assert lengths == [{16, 20}, {16, 20}, {44}]
+    with pytest.raises(WrongUse, match="longest: Expected `int` >= 2"):
+        open_set(SetData(name="associative_recall", options={"longest": 1}))
 
 
 def test_the_laser_is_forecast_a_value_ahead(data_folder):

@@ -3,13 +3,22 @@ import pytest
 import torch
 from matplotlib.image import imread
 
+from training.architectures import build_cell
 from training.architectures.leaky import Leaky
+from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
+from training.cell import Source
 from training.data.data import Data
+from training.data.generated.copy_bits import make_copy_bits
 from training.data.series import Parts, Series, next_step
-from training.model import Numbers, SequenceModel
+from training.evaluate import evaluate
+from training.model import AsTheyAre, Numbers, SequenceModel, symbol_model
 from training.pictures import PICTURES
 from training.pictures.free_run import error_after, runs
+from training.pictures.memory import panels
+from training.pictures.stories import looked_at
+from training.pictures.writing import align
+from training.tasks.recall_bits import RecallBits
 
 HIDDEN = 6
 
@@ -22,16 +31,34 @@ def numbers(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
+EDGE = 4
+
+
+def rewritten() -> Data:
+    """Rows of symbols, each written from its end."""
+    random = np.random.default_rng(0)
+    sources = [random.integers(0, EDGE, length) for length in (3, 5, 8, 9)]
+    series = [Series(np.append(EDGE, one[::-1]), np.append(one[::-1], EDGE), one) for one in sources]
+    parts = Parts(series, series, series, "the same")
+    return Data(parts, EDGE + 1, EDGE + 1, "none", "sha256:0", edge=EDGE, ends="symbol", source_symbols=EDGE)
+
+
 DATA = {
     "classify": data(*(Series(numbers(n, 2), np.array(n % 3)) for n in (4, 9, 5)), classes=3, labels=("a", "b", "c")),
     "forecast": data(next_step(numbers(400, 2))),
     "next_frame": data(next_step((numbers(40, 88) > 0).astype(np.float32))),
+    "recall_bits": data(*make_copy_bits(0, 6, [3, 9])),
     "regress": data(*(Series(numbers(n, 2), numbers(1)) for n in (4, 9, 5))),
+    "rewrite": rewritten(),
+    "translate": rewritten(),
 }
 
 
 def model_for(given: Data) -> SequenceModel:
     torch.manual_seed(0)
+    if given.source_symbols:
+        cell = build_cell("attention", HIDDEN, HIDDEN, {"source_symbols": given.source_symbols})
+        return symbol_model(symbols=given.symbols, embedding_size=HIDDEN, cell=cell, dropout=0.0).eval()
     cell = Leaky(given.features, HIDDEN)
     return SequenceModel(embedding=Numbers(given.features), cell=cell, outputs=given.outputs, dropout=0.0).eval()
 
@@ -67,6 +94,42 @@ def test_of_a_network_that_reads_its_own_output_the_forced_error_is_told_too(tmp
     assert found == {"teacher_forced": pytest.approx(expected)}
 
 
+def turing_machine() -> SequenceModel:
+    torch.manual_seed(0)
+    cell = NeuralTuringMachine(9, HIDDEN, reads=2, slots=12, width=4)
+    return SequenceModel(embedding=Numbers(9), cell=cell, outputs=8, dropout=0.0).eval()
+
+
+def test_wrong_bits_are_told_by_the_length_of_the_sequence(tmp_path):
+    model, given = turing_machine(), DATA["recall_bits"]
+    found = PICTURES["recall_bits"](tmp_path / "a.png", model, given)
+    of = {steps: [one for one in given.parts.test if len(one.inputs) == steps] for steps in (7, 19)}
+    assert found.keys() == {"wrong_bits_in_7_steps", "wrong_bits_in_19_steps"}
+    total = sum(found[f"wrong_bits_in_{steps}_steps"] * len(series) for steps, series in of.items())
+    assert total == pytest.approx(evaluate(model, RecallBits(), given.parts.test).figure * len(given.parts.test))
+
+
+def test_of_many_lengths_no_figures_are_told(tmp_path):
+    given = data(*make_copy_bits(0, 100))
+    assert PICTURES["recall_bits"](tmp_path / "a.png", turing_machine(), given) == {}
+
+
+def test_a_memory_is_shown_as_it_was_at_each_step():
+    model, series = turing_machine(), DATA["recall_bits"].parts.test[0]
+    shown = panels(model, series)
+    state = model.begin(1)
+    for step, x in enumerate(torch.from_numpy(series.inputs)):
+        answer, state = model(x[None, None], state)
+        expected = {
+            "where it wrote": state["w"][0, 2],
+            "where it read": state["w"][0, :2].amax(0),
+            "what it kept, by its length": state["M"][0].norm(dim=-1),
+            "what was answered": answer[0, 0].sigmoid() if step > series.asked else torch.zeros(8),
+        }
+        for title, wanted in expected.items():
+            np.testing.assert_allclose(shown[title][step], wanted.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_free_run_reads_nothing_but_its_own_forecasts_after_what_was_read():
     series = next_step(numbers(400, 1))
     model = model_for(data(series))
@@ -95,3 +158,35 @@ def test_a_short_series_is_read_for_a_half_and_run_for_the_other():
     series = next_step(numbers(31, 1))
     truth, forecasts = runs(model_for(data(series)), series)
     assert truth.shape == forecasts.shape == (1, 15, 1)
+
+
+def test_an_alignment_is_of_what_the_model_writes_and_each_step_looks_somewhere():
+    given = rewritten()
+    series, model = given.parts.test[-1], model_for(given)
+    found = align(model, series, edge=EDGE)
+    assert found.weights.shape[1] == len(series.context)
+    assert len(found.symbols) <= len(found.weights)
+    torch.testing.assert_close(found.weights.sum(1), torch.ones(len(found.weights)))
+    read = torch.tensor([[EDGE, *found.symbols]])
+    source = Source(torch.from_numpy(series.context)[None], torch.tensor([len(series.context)]))
+    with torch.no_grad():
+        answers, _ = model(read, model.begin(1, source))
+    assert answers[0].argmax(-1).tolist()[: len(found.symbols)] == found.symbols
+
+
+def test_of_a_story_what_each_hop_looked_at_is_drawn(tmp_path):
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    stories = [Series(random.integers(1, 7, (length, 4)), np.array(length % 7)) for length in (1, 4, 9)]
+    parts = Parts(stories, stories, stories, "the same")
+    given = Data(parts, 7, 7, "none", "sha256:0", vocabulary=("", *"abcdef"), labels=("", *"abcdef"))
+    cell = build_cell("memory_network", 4, HIDDEN, {"symbols": 7, "hops": 2})
+    model = SequenceModel(embedding=AsTheyAre(7, 4), cell=cell, outputs=7, dropout=0.0, readout=False).eval()
+    PICTURES["classify"](tmp_path / "a.png", model, given)
+    assert imread(tmp_path / "a.png").shape[0] > 400
+    shares, answer = looked_at(model, stories[2])
+    assert shares.shape == (8, 2)
+    torch.testing.assert_close(shares.sum(0), torch.ones(2))
+    with torch.no_grad():
+        answers, _ = model(torch.from_numpy(stories[2].inputs)[None], model.begin(1))
+    assert answer == answers[0, -1].argmax()

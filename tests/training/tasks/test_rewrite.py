@@ -43,6 +43,12 @@ def test_a_translation_is_measured_by_bleu(monkeypatch):
     assert Translate(EDGE).freely(model(), pairs(should)) == pytest.approx(100 * (4 / 5 * 3 / 4 * 2 / 3 / 2) ** 0.25)
 
 
+def test_a_token_that_the_model_does_not_know_is_never_right(monkeypatch):
+    should = [1, 2, 3, 0, 1]
+    writes(monkeypatch, should)
+    assert Translate(EDGE, unknown=0).freely(model(), pairs(should)) < Translate(EDGE).freely(model(), pairs(should))
+
+
 def test_what_a_model_writes_is_from_each_source(seed):
     torch.manual_seed(seed)
     some = pairs([1, 2], [3], [0, 1, 2])

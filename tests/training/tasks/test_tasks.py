@@ -17,6 +17,7 @@ from training.tasks.base import asked
 from training.tasks.classify import Classify, Recall
 from training.tasks.next_frame import NextFrame
 from training.tasks.next_symbol import NextSymbol
+from training.tasks.recall_bits import RecallBits
 from training.tasks.regress import Forecast, Regress
 
 
@@ -29,6 +30,13 @@ def test_of_targets_for_each_step_those_of_valid_steps_count():
     chosen, wanted = asked(answers, batch(targets))
     assert wanted.tolist() == [0, 1, 4, 5, 6, 7]
     assert torch.equal(chosen, answers.view(8, 3)[[0, 1, 4, 5, 6, 7]])
+
+
+def test_of_numbers_only_steps_that_have_a_target_count():
+    answers, targets = torch.arange(24.0).view(2, 4, 3), torch.zeros(2, 4, 1)
+    targets[0, 0] = targets[1, 3] = torch.nan
+    chosen, _ = asked(answers, batch(targets))
+    assert torch.equal(chosen, answers.view(8, 3)[[1, 4, 5, 6]])
 
 
 def test_of_one_target_the_rows_last_valid_step_answers():
@@ -60,6 +68,14 @@ def test_a_class_is_measured_by_the_share_that_is_right():
     assert (Classify().better, Recall().better) == ("higher", "lower")
 
 
+def test_bits_are_learnt_by_their_likelihood_and_measured_by_how_many_are_wrong():
+    logits, bits = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 4.0, 1.0]]), torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    p = logits.sigmoid()
+    expected = -(bits * p.log() + (1 - bits) * (1 - p).log()).sum(-1)
+    torch.testing.assert_close(RecallBits().losses(logits, bits), expected)
+    assert RecallBits().measures(logits, bits).tolist() == [2, 0]
+
+
 def test_numbers_are_learnt_without_their_units_and_measured_in_them():
     units = Units(1)
     units.set(torch.tensor([3.0]), torch.tensor([10.0]))
@@ -83,6 +99,12 @@ def data(*, classes: int = 0, stepwise: bool = True) -> Data:
     return Data(Parts(series, series, series, "the same"), 0, classes, "none", "sha256:0", **ends)
 
 
+def some_asked() -> Data:
+    given = data()
+    given.parts.train[0].targets[2] = np.nan
+    return given
+
+
 def test_every_task_is_opened_for_the_data_that_it_needs():
     for name, kind in TASKS.items():
         given = data(classes=3 * kind.classes)
@@ -96,6 +118,7 @@ def test_every_task_is_opened_for_the_data_that_it_needs():
         ("regress", data(classes=3), "'regress' needs targets that are numbers, and this data's are classes"),
         ("classify", data(), "'classify' needs targets that are classes, and this data's are numbers"),
         ("forecast", data(stepwise=False), "'forecast' needs a target for each step"),
+        ("regress", some_asked(), "'regress' needs a target at every step, .* take recall_bits"),
         ("recall", data(classes=3, stepwise=False), "'recall' needs a target for each step"),
     ],
 )
