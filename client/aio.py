@@ -142,6 +142,23 @@ class Sequence:
         """
         return await self._client.run(self._life.step(inputs, end=end))
 
+    async def score(self, *, end: bool = False, **inputs: ArrayLike) -> Answer:
+        """Run the next chunk, and be told `log_prob [1, time]`, of what follows each step in it, and `log_prob_total`.
+
+        Raises:
+            ClientError: the sequence is as it was, but for a Timeout, after which that is unknown.
+        """
+        return await self._client.run(self._life.score(inputs, end=end))
+
+    async def peek(self, **inputs: ArrayLike) -> Answer:
+        """Ask on the state as it is, and leave it so: a question to a memory, or what would follow.
+
+        Raises:
+            SequenceGone: it has had no step yet, or has ended.
+            ClientError: it was not answered; the sequence is as it was.
+        """
+        return await self._client.run(self._life.peek(inputs))
+
     def generate(
         self,
         *,

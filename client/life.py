@@ -66,6 +66,28 @@ class Life:
             request = self._request(as_arrays(inputs), end=end)
             return self._take(request, (yield from ask(request, self._attempts(None))))
 
+    def score(self, inputs: Inputs, *, end: bool = False) -> Plan[Answer]:
+        """Run the next chunk, and be told how probable it is instead of what follows it."""
+        with self._alone():
+            yield from self._read_to_the_end()
+            request = self._request(as_arrays(inputs), end=end, parameters={"recur_score": True})
+            return self._take(request, (yield from ask(request, self._attempts(None))))
+
+    def peek(self, inputs: Inputs) -> Plan[Answer]:
+        """Ask on the state as it is, and leave it so."""
+        with self._alone():
+            yield from self._read_to_the_end()
+            if not self.live:
+                raise SequenceGone(f"sequence {self.id!r} has had no step to be asked about", code="NOT_FOUND")
+            request = Request(
+                self._model,
+                as_arrays(inputs),
+                version=self._version,
+                sequence_id=self.id,
+                parameters={"recur_peek": True, "recur_incarnation": self.incarnation},
+            )
+            return answer_of((yield from ask(request, self._attempts(None))), self.position)
+
     def generate(self, inputs: Inputs, how: Generation, *, end: bool = False) -> Plan[None]:
         """Run the prompt and emit every generated step; a try after a lost one emits only what is new."""
         yield from self._read_to_the_end()

@@ -142,6 +142,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     labels: str | None = None
     allow_nonfinite: bool = False
     delay: int = 0
+    refuses: str | None = None
     golden_source: Literal["torch", "onnxruntime"]
     tolerance: float
     measured: Measured = Measured()

@@ -21,6 +21,7 @@ from server.types import Batch, BatchResult, Chunk, ModelKey, Scope, SequenceId,
 
 # To hand a batch to a thread and back takes longer than this; the event loop waits for a shorter run itself.
 SHORT_RUN_SECONDS = 1e-3
+NOT_FINITE = "the inputs make an output or the next state infinite or NaN"
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ class Engine:
             ]
         if result.finite is not None:
             for row in rows[~result.finite].tolist():
-                turn.fail(row, NotFinite("the inputs make an output or the next state infinite or NaN"))
+                turn.fail(row, NotFinite(model.manifest.refuses or NOT_FINITE))
         if result.full is not None:
             for row in rows[result.full].tolist():
                 turn.fail(

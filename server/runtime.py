@@ -16,7 +16,7 @@ from server.padding import Padding
 from server.signature import signatures_of
 from server.stores.base import StateStore
 from server.types import Array, Arrays, Batch, BatchResult, Flags, Ints, Part, Slots, States
-from server.vocabulary import vocabulary_of
+from server.vocabulary import told_input, vocabulary_of
 
 Run = Callable[[Arrays, Ints, Mapping[str, Rows]], tuple[Arrays, Mapping[str, Rows]]]
 
@@ -41,7 +41,7 @@ class Runtime:
 
     Attributes:
         signatures: the tensors of each part.
-        vocabulary: the symbols that the model is fed back, where it generates and has texts for them.
+        vocabulary: the symbols that the model reads, where it has texts for them.
 
     Raises:
         ModelUnsupported: a graph has tensors that the protocol cannot carry.
@@ -52,8 +52,8 @@ class Runtime:
         self, runner: Runner, store: StateStore, *, vocabulary: str | None = None, most_steps: int = Limits().max_steps
     ) -> None:
         self.vocabulary = vocabulary_of(runner.manifest, vocabulary)
-        decode, texts = runner.manifest.decode, self.vocabulary
-        self.signatures = signatures_of(runner, {} if decode is None or texts is None else {decode.input: texts})
+        told, texts = told_input(runner.manifest), self.vocabulary
+        self.signatures = signatures_of(runner, {} if told is None or texts is None else {told: texts})
         self._runner = runner
         self._store = store
         self._padding = Padding(runner.manifest.states)

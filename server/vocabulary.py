@@ -61,16 +61,26 @@ class Vocabulary:
 
 
 def vocabulary_of(manifest: Manifest, lines: str | None) -> Vocabulary | None:
-    """Read the vocabulary of a model that generates symbols; None where there is none, or no use of it.
+    """Read the vocabulary of a model that reads symbols; None where there is none, or no use of it.
 
     Raises:
-        ModelDamaged: it cannot be read, or has not as many symbols as the model.
+        ModelDamaged: it cannot be read, or has not as many symbols as the model answers with and is fed back.
     """
     decode = manifest.decode
-    if lines is None or decode is None or decode.sampling not in ("categorical", "argmax"):
+    if lines is None or told_input(manifest) is None:
         return None
     found = Vocabulary(lines)
-    symbols = next(spec.shape[-1] for spec in manifest.outputs if spec.name == decode.output)
-    if len(found) != symbols:
-        raise ModelDamaged(f"the vocabulary has {len(found)} symbols, and '{decode.output}' is of {symbols}")
+    if decode is not None:
+        symbols = next(spec.shape[-1] for spec in manifest.outputs if spec.name == decode.output)
+        if len(found) != symbols:
+            raise ModelDamaged(f"the vocabulary has {len(found)} symbols, and '{decode.output}' is of {symbols}")
     return found
+
+
+def told_input(manifest: Manifest) -> str | None:
+    """Name the input whose symbols a vocabulary tells: the one that is fed back, or the only one of whole numbers."""
+    decode = manifest.decode
+    if decode is not None:
+        return decode.input if decode.sampling in ("categorical", "argmax") else None
+    whole = [spec.name for spec in manifest.inputs if spec.dtype in ("INT32", "INT64")]
+    return whole[0] if len(whole) == len(manifest.inputs) == 1 else None

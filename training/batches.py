@@ -41,7 +41,9 @@ class Batch(NamedTuple):
     def valid(self) -> Tensor:
         """Which steps are no padding, `[batch, time]`, and have a target where each step may have one."""
         within = torch.arange(self.x.shape[1], device=self.x.device) < self.lengths[:, None]
-        return within & ~self.targets.isnan().any(-1) if self.targets.dim() == 3 else within
+        if self.targets.dim() == 3:
+            return within & ~self.targets.isnan().any(-1)
+        return within & (self.targets >= 0) if self.targets.dim() == 2 else within
 
     def told(self, change: Callable[[Tensor], Tensor]) -> Tensor | Source | None:
         """Give what is said of the rows with each tensor changed: some of its rows, or elsewhere."""

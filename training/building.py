@@ -48,7 +48,7 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
         raise WrongUse(f"recipe '{recipe.name}': model.embedding_size must be at least 1 for symbols")
     try:
         embeds = "symbols" in ARCHITECTURES[recipe.architecture].options
-        read = shape.fields if embeds else (sizes.embedding_size or shape.features) * (shape.fields or 1)
+        read = (shape.fields or 1) if embeds else (sizes.embedding_size or shape.features) * (shape.fields or 1)
         cell = build_cell(recipe.architecture, read, sizes.hidden_size, recipe.cell | _told(recipe, shape))
         embedding = AsTheyAre(shape.symbols, shape.fields) if embeds else _embedding(sizes, shape)
         model = SequenceModel(

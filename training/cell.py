@@ -4,9 +4,12 @@ import abc
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
+
+from models.tensors import Array
 
 State = dict[str, Tensor]
 
@@ -24,6 +27,7 @@ class Cell(nn.Module, abc.ABC):
         constant: the states that no step changes.
         symbols: how many symbols its inputs are of, where it embeds them itself and `input_size` of them make a step;
             0 where its inputs are numbers.
+        refuses: what it means that an output is NaN, as a sentence for who sent the step; empty where it means nothing.
         below: of the states that are whole numbers, what they are always below, where they are not to be any number.
     """
 
@@ -35,6 +39,7 @@ class Cell(nn.Module, abc.ABC):
     constant: frozenset[str] = frozenset()
     symbols: int = 0
     below: Mapping[str, int] = {}
+    refuses: str = ""
 
     @abc.abstractmethod
     def init_state(self, batch_size: int) -> State:
@@ -68,6 +73,10 @@ class Cell(nn.Module, abc.ABC):
             outputs.append(y)
             state = next_state
         return torch.stack(outputs, 1), state
+
+    def draw_inputs(self, rows: int, time: int, state: State, random: np.random.Generator) -> Array | None:
+        """Draw inputs `[rows, time, …]` that may follow a state, where not all may; None for a cell that takes any."""
+        return None
 
     def check_state(self, state: State, batch_size: int) -> None:
         """Raise ValueError unless a state has this cell's tensors, in their shapes, for a batch of this size."""

@@ -45,8 +45,9 @@ def way_to_learn(settings: TrainingSettings, model: SequenceModel, task: Task, *
 
 
 def _plain(parallel: nn.Module, cell: Cell, task: Task, batch: Batch, state: State) -> Learned:
-    """Without lengths where no step sees what comes after it: what follows a row's end is not asked for."""
-    answers, state = parallel(batch.x, state, None if cell.causal else batch.lengths)
+    """Without lengths where no step sees what comes after it, and any number may follow: that is not asked for."""
+    reads_on = cell.causal and not cell.symbols
+    answers, state = parallel(batch.x, state, None if reads_on else batch.lengths)
     loss = _loss(task, answers, batch, late=cell.delay if batch.begins else 0)
     return Learned(loss, loss, state)
 

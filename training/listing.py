@@ -15,6 +15,7 @@ SECTIONS = {
     "10.3": "Bidirectional RNNs",
     "10.4": "Encoder-decoder sequence-to-sequence architectures",
     "10.5": "Deep recurrent networks",
+    "10.6": "Recursive neural networks",
     "10.7": "The challenge of long-term dependencies",
     "10.8": "Echo state networks",
     "10.9.1": "Adding skip connections through time",

@@ -86,7 +86,7 @@ class AsTheyAre(nn.Module):
 
     Args:
         symbols: how many there are.
-        fields: symbols of a step.
+        fields: symbols of a step; 0 where it is one, without an axis of its own.
     """
 
     def __init__(self, symbols: int, fields: int) -> None:
@@ -96,7 +96,7 @@ class AsTheyAre(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        return x
+        return x if self.fields else x[..., None]
 
 
 Embedding = nn.Embedding | Fields | AsTheyAre | Numbers
@@ -164,7 +164,9 @@ class SequenceModel(nn.Module):
     @property
     def step_shape(self) -> tuple[int, ...]:
         """The axes of a step's input: none where it is one symbol."""
-        if isinstance(self.embedding, nn.Embedding):
+        if isinstance(self.embedding, nn.Embedding) or (
+            isinstance(self.embedding, AsTheyAre) and not self.embedding.fields
+        ):
             return ()
         return (self.embedding.features if isinstance(self.embedding, Numbers) else self.embedding.fields,)
 

@@ -115,6 +115,7 @@ def describe(
         vocabulary=VOCABULARY if VOCABULARY in digests else None,
         labels=LABELS if LABELS in digests else None,
         delay=model.cell.delay,
+        refuses=model.cell.refuses or None,
         golden_source="torch",
         tolerance=tolerance,
         measured=measured or Measured(),

@@ -174,7 +174,9 @@ def _trial(model: SequenceModel, random: np.random.Generator) -> Trial:
     states = _random_states(model, rows, random)
     lengths = random.integers(1, time + 1, rows)
     lengths[random.integers(rows)] = time
-    return Trial(_random_inputs(model, (rows, time), random), lengths, states)
+    state = {name.removeprefix("state."): torch.from_numpy(array) for name, array in states.items()}
+    drawn = model.cell.draw_inputs(rows, time, state, random)
+    return Trial(_random_inputs(model, (rows, time), random) if drawn is None else drawn, lengths, states)
 
 
 def _random_inputs(model: SequenceModel, shape: tuple[int, int], random: np.random.Generator) -> Array:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.errors import InvalidRequest, Unavailable, error_of
+from client.errors import InvalidRequest, SequenceGone, Unavailable, error_of
 from client.life import Generation, Life
 from client.messages import Reply
 from client.plans import Call, Emit, More
@@ -116,3 +116,33 @@ def test_a_generation_left_and_then_lost_is_generated_again_unseen_before_the_ne
     left.close()
     answer = perform(sequence.step({"x": [[1]]}), table, iter(()))
     assert (answer["y"].tolist(), answer.position, table.applied) == ([[5]], 4, {"a": 2})
+
+
+def sent(plan, reply):
+    """Give the request that a plan sends, and what it makes of the reply."""
+    call = plan.send(None)
+    with pytest.raises(StopIteration) as done:
+        plan.send(reply)
+    return call.request, done.value.value
+
+
+def test_a_question_counts_no_step_and_leaves_the_sequence_where_it_is():
+    one, y = life(), {"y": np.ones((1, 1))}
+    sent(one.step({"x": [[1]]}), Reply("1", y, {"recur_step": 1}))
+    request, answer = sent(one.peek({"x": [[2]]}), Reply("2", y, {"recur_step": 1}))
+    assert (request.start, request.end, request.sequence_id) == (False, False, "a")
+    assert request.parameters == {"recur_peek": True, "recur_incarnation": one.incarnation}
+    assert (answer.position, one.position) == (1, 1)
+
+
+def test_a_question_to_what_has_not_begun_is_refused():
+    with pytest.raises(SequenceGone, match="has had no step to be asked about"):
+        life().peek({"x": [[2]]}).send(None)
+
+
+def test_a_score_is_a_step_that_asks_for_its_probability():
+    one = life()
+    request, answer = sent(one.score({"x": [[1, 2]]}), Reply("1", {"log_prob": np.zeros((1, 2))}, {"recur_step": 2}))
+    assert request.parameters["recur_score"] is True
+    assert (request.start, request.parameters["recur_step"]) == (True, 0)
+    assert (one.position, answer["log_prob"].shape) == (2, (1, 2))

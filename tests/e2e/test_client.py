@@ -22,6 +22,8 @@ for streamed in (False, True):
         with client.sequence("sum") as sequence:
             answers = [sequence.step(x=np.full((1, 2, 1), number, np.float32)) for number in range(3)]
             print([answer["y"].ravel().tolist() for answer in answers], [answer.position for answer in answers])
+            peeked = sequence.peek(x=np.full((1, 1, 1), 10, np.float32))
+            print(peeked["y"].ravel().tolist(), peeked.position, sequence.position)
             name = sequence.id
         with client.sequences("sum", ["a", "b", "c"]) as many:
             for number in range(3):
@@ -33,6 +35,7 @@ for streamed in (False, True):
 """
 SAID = """\
 [[0.0, 0.0], [1.0, 2.0], [4.0, 6.0]] [2, 4, 6]
+[16.0] 6 6
 [3.0, 3.0, 3.0] [3, 3, 3]
 ['SequenceGone', 'NoneType'] [0.0, 1.0]
 """

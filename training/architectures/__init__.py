@@ -21,6 +21,7 @@ from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, Peephole
 from training.architectures.memory_network import MemoryNetwork
 from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
+from training.architectures.recursive import Recursive
 from training.architectures.rnn import RNN
 from training.architectures.stack import Skip, Stack
 from training.architectures.vector_to_sequence import VectorToSequence
@@ -191,6 +192,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "output_recurrence": Architecture(OutputRecurrence, "10.2.1", "output_recurrence", "n*(m + p + 1) + p*(n + 1)"),
     "peephole_lstm": Architecture(PeepholeLSTM, "10.10.1", "lstm", "4*n*(m + n + 1) + 3*n"),
     "projected_lstm": Architecture(ProjectedLSTM, "10.10.1", "lstm", "4*n*(m + p + 1) + p*n"),
+    "recursive": Architecture(
+        Recursive,
+        "10.6",
+        "recursive",
+        "n*symbols + (8*n + 13*n*n if composition == 'lstm' else n + 2*n*n + (composition == 'tensor')*4*n**3)",
+    ),
     "skip": Architecture(Delays, "10.9.1", "delays", "n*(m + n*len(delays) + 1)"),
     "stack": Architecture(build_stack, "10.5", "deep", "the sum of its layers', and 2*n of each norm"),
     "vector_to_sequence": Architecture(

@@ -1,7 +1,7 @@
 """The table of sets that a recipe can name: each as sequences in three parts."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
+from training.architectures.trees import balanced
 from training.data import store
 from training.data.data import Data, Sequences, digest_of_parts
 from training.data.generated.adding import make_adding
@@ -28,6 +29,7 @@ from training.data.published.multi30k import Pair, load_multi30k
 from training.data.published.names import Name, load_names
 from training.data.published.polymusic import Collection, load_polymusic
 from training.data.published.santafe_laser import load_santafe_laser
+from training.data.published.sst import Tree, load_sst
 from training.data.published.ud_english_ewt import Sentence, load_ud_english_ewt
 from training.data.series import Batch, Floats, Indices, Parts, Series, Symbols, next_step, part_in_order
 from training.data.settings import SetData
@@ -176,6 +178,38 @@ def adding(*, steps: Count = 50, count: Count = 10_000, seed: int = 0) -> Form:
     return Form(_made(lambda part, rows: make_adding(part, rows, steps), count, seed))
 
 
+def sst(*, classes: Literal["binary", "five"] = "binary", parsed: bool = True) -> Form:
+    """Film reviews as trees, a step for each node: a word, or the symbol that joins the two before it.
+
+    Args:
+        classes: of the nodes; with two, neutral nodes are not asked, and sentences that are neutral are left out.
+        parsed: whether the trees are those of the set, or balanced ones, of which the root alone is asked.
+    """
+    parts = store.read("sst", load_sst)
+    words = sorted({token for tree in parts.train for token in tree.tokens()})
+    index = {word: place for place, word in enumerate(words, 1)}
+    reduce = len(words) + 1
+    labels = {"binary": (0, 0, -1, 1, 1), "five": (0, 1, 2, 3, 4)}[classes]
+
+    def series(tree: Tree) -> Series:
+        nodes = list(_in_order(tree))
+        symbols = [reduce if node.children else index.get(node.token, 0) for node in nodes]
+        targets = [labels[node.label] for node in nodes]
+        if not parsed:
+            symbols = balanced([symbol for symbol in symbols if symbol != reduce], reduce)
+            targets = [-1] * (len(symbols) - 1) + targets[-1:]
+        return Series(np.array(symbols, np.int64), np.array(targets, np.int64))
+
+    made: Parts[Sequences] = parts.each(lambda part: [series(tree) for tree in part if labels[tree.label] >= 0])
+    names = (
+        ("negative", "positive")
+        if classes == "binary"
+        else ("very negative", "negative", "neutral", "positive", "very positive")
+    )
+    vocabulary = ("\N{REPLACEMENT CHARACTER}", *words, "(reduce)")
+    return Form(made, reduce + 1, len(names), vocabulary, labels=names)
+
+
 def temporal_order(*, steps: Count = 50, count: Count = 10_000, seed: int = 0) -> Form:
     """Rows of six symbols; the target is one of four orders."""
     return _of_symbols(lambda part, rows: make_temporal_order(part, rows, steps), count, seed, classes=4)
@@ -296,6 +330,7 @@ FORMS: Mapping[str, Callable[..., Form]] = {
         reversal,
         santafe_laser,
         sines,
+        sst,
         temporal_order,
         ud_english_ewt,
     )
@@ -349,6 +384,13 @@ MADE_HERE = frozenset(
         "temporal_order",
     }
 )
+
+
+def _in_order(tree: Tree) -> Iterator[Tree]:
+    """Give a tree's nodes, children before their parent."""
+    for child in tree.children:
+        yield from _in_order(child)
+    yield tree
 
 
 def _words(text: str) -> list[str]:

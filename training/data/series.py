@@ -38,7 +38,7 @@ class Series:
     Attributes:
         inputs: FP32 `[time, features]`, or symbols INT64 `[time]`, or `[time, fields]` where a step is several.
         targets: for each step `[time, features]` (FP32) or `[time]` (INT64, classes); one for the whole sequence has no
-            axis of time. A step of numbers of which nothing is asked has NaN.
+            axis of time. A step of which nothing is asked has NaN, or the class -1.
         context: what the sequence is about, FP32 `[features]`, or the symbols that it is written from, INT64
             `[source]`; None where nothing is said.
     """
@@ -55,7 +55,9 @@ class Series:
     @property
     def asked(self) -> int:
         """How many steps have a target, where each step may have one."""
-        return int((~np.isnan(self.targets)).all(-1).sum()) if self.targets.ndim == 2 else len(self.inputs)
+        if self.targets.ndim == 2:
+            return int((~np.isnan(self.targets)).all(-1).sum())
+        return int((self.targets >= 0).sum()) if self.is_stepwise else len(self.inputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

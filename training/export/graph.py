@@ -49,7 +49,9 @@ def export_step(model: SequenceModel, traces: Traces | None = None) -> bytes | N
 def _embedded(build: Builder, model: SequenceModel, *, step: bool = False) -> str:
     embedding = model.embedding
     if isinstance(embedding, AsTheyAre):
-        return "x"
+        if embedding.fields:
+            return "x"
+        return build.node("Unsqueeze", "x", build.constant("last axis", np.array([-1], np.int64)))
     if isinstance(embedding, Fields):
         rows = build.node("Gather", build.constant("embedding", _array(embedding.table.weight)), "x")
         kept = [0] if step else [0, 0]

@@ -11,7 +11,7 @@ from training.data.text import UNKNOWN
 from training.errors import WrongUse
 from training.model import SequenceModel
 from training.tasks.base import Task
-from training.tasks.classify import Classify, Recall
+from training.tasks.classify import Classify, ClassifyTree, Recall
 from training.tasks.next_frame import NextFrame
 from training.tasks.next_symbol import NextSymbol
 from training.tasks.recall_bits import RecallBits
@@ -72,6 +72,7 @@ def _edge_of(data: Data) -> int:
 
 TASKS: Mapping[str, TaskKind] = {
     "classify": TaskKind(lambda _, __: Classify(), Classify, classes=True, stepwise=None),
+    "classify_tree": TaskKind(lambda _, __: ClassifyTree(), ClassifyTree, classes=True, stepwise=True),
     "forecast": TaskKind(_forecast, Forecast, classes=False, stepwise=True, foretells=True),
     "next_frame": TaskKind(lambda _, __: NextFrame(), NextFrame, classes=False, stepwise=True, foretells=True),
     "next_symbol": TaskKind(

@@ -91,3 +91,48 @@ def test_names_begin_and_end_at_their_edge_or_have_their_length_said(data_folder
 def test_options_that_a_set_cannot_have_are_wrong_use():
     with pytest.raises(WrongUse, match="waves: Expected `int` >= 1"):
         open_set(SetData(name="sines", options={"waves": 0}))
+
+
+def test_a_row_is_written_from_its_end():
+    form = FORMS["reversal"](shortest=2, longest=5, count=200, kinds=4)
+    for one in form.parts.train[:50]:
+        assert one.inputs.tolist() == [4, *one.context[::-1]]
+        assert one.targets.tolist() == [*one.context[::-1], 4]
+    assert {len(one.context) for one in form.parts.train} == {2, 3, 4, 5}
+
+
+def test_a_story_is_its_sentences_and_its_question_last(data_folder):
+    data_folder("babi")
+    form = FORMS["babi"](task=1)
+    one = form.parts.train[0]
+    told = [" ".join(form.vocabulary[word] for word in sentence if word) for sentence in one.inputs]
+    assert told[-1].startswith("where is ")
+    assert form.vocabulary[int(one.targets)] in " ".join(told[:-1])
+    assert form.vocabulary[0] == ""
+
+
+def test_a_trees_nodes_come_after_their_children_and_neutral_ones_are_not_asked(data_folder):
+    data_folder("sst")
+    binary, five = FORMS["sst"](classes="binary"), FORMS["sst"](classes="five")
+    reduce = binary.symbols - 1
+    for one in binary.parts.test[:50]:
+        height = np.cumsum(np.where(one.inputs == reduce, -1, 1))
+        assert height[-1] == 1
+        assert (height >= 1).all()
+        assert set(one.targets.tolist()) <= {-1, 0, 1}
+        assert one.targets[-1] >= 0
+    assert [len(part) for part in (five.parts.train, five.parts.validation, five.parts.test)] == [8544, 1101, 2210]
+    assert len(binary.parts.test) == 1821
+    balanced = FORMS["sst"](parsed=False).parts.test[0]
+    assert sorted(balanced.inputs) == sorted(binary.parts.test[0].inputs)
+    assert (balanced.targets[:-1] == -1).all()
+
+
+def test_a_translation_begins_and_ends_at_its_edge(data_folder):
+    data_folder("multi30k")
+    form = FORMS["multi30k"]()
+    one = form.parts.train[0]
+    assert one.inputs[0] == one.targets[-1] == form.edge
+    assert one.inputs[1:].tolist() == one.targets[:-1].tolist()
+    assert one.context.max() < form.source_symbols == len(form.source_vocabulary)
+    assert len(form.vocabulary) == form.symbols == form.classes

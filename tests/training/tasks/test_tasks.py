@@ -7,14 +7,14 @@ from torch.nn import functional
 
 from training.architectures import build_cell
 from training.architectures.leaky import Leaky
-from training.batches import Batch
+from training.batches import Batch, collate
 from training.data.data import Data
 from training.data.series import Parts, Series
 from training.errors import WrongUse
-from training.model import Numbers, SequenceModel, Units
+from training.model import Numbers, SequenceModel, Units, symbol_model
 from training.tasks import TASKS, open_task
 from training.tasks.base import asked
-from training.tasks.classify import Classify, Recall
+from training.tasks.classify import Classify, ClassifyTree, Recall
 from training.tasks.next_frame import NextFrame
 from training.tasks.next_symbol import NextSymbol
 from training.tasks.recall_bits import RecallBits
@@ -103,6 +103,21 @@ def some_asked() -> Data:
     given = data()
     given.parts.train[0].targets[2] = np.nan
     return given
+
+
+def test_of_a_tree_the_root_is_measured_and_every_asked_node_learnt(seed):
+    torch.manual_seed(seed)
+    model = symbol_model(symbols=5, embedding_size=3, cell=Leaky(3, 4), dropout=0.0).eval()
+    trees = [
+        Series(np.array([1, 2, 4]), np.array([0, -1, 1])),
+        Series(np.array([1, 2, 4, 3, 4]), np.array([0, 1, -1, -1, 0])),
+    ]
+    batch = collate(trees)
+    assert batch.valid().tolist() == [[True, False, True, False, False], [True, True, False, False, True]]
+    with torch.no_grad():
+        roots = [model(torch.from_numpy(one.inputs)[None], model.begin(1))[0][0, -1].argmax().item() for one in trees]
+    found = ClassifyTree().freely(model, trees)
+    assert found == sum(root == one.targets[-1] for root, one in zip(roots, trees, strict=True)) / 2
 
 
 def test_every_task_is_opened_for_the_data_that_it_needs():
