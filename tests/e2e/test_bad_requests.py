@@ -61,8 +61,8 @@ BAD: dict[str, tuple[Change, str, tuple[str, ...]]] = {
         lambda m: extra(m, "sequence_end", "BOOL", np.array([True])), "INVALID_ARGUMENT", ("'sequence_end' needs",),
     ),
     "a parameter to come": (
-        lambda m: m.parameters["recur_score"].CopyFrom(pb.InferParameter(bool_param=True)),
-        "INVALID_ARGUMENT", ("'recur_score' is not served",),
+        lambda m: m.parameters["recur_whatever"].CopyFrom(pb.InferParameter(bool_param=True)),
+        "INVALID_ARGUMENT", ("'recur_whatever' is not served",),
     ),
     "start alone": (
         lambda m: m.parameters["sequence_start"].CopyFrom(pb.InferParameter(bool_param=True)),

@@ -64,7 +64,7 @@ def test_server_and_models_describe_themselves(triton: Triton):
     assert told["inputs"] == [["x", "FP32", [-1, -1, 32]]]
     assert told["max_batch_size"] == 256
     assert told["sequence_batching"]
-    assert told["parameters"] == ["batch_invariant", "digest"]
+    assert told["parameters"] == ["batch_invariant", "digest", "kind"]
     assert told["steps"] >= 5
     states = {name: (state, reason) for name, _, state, reason in told["index"]}
     assert states["lstm"] == ("READY", "")
