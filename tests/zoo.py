@@ -383,8 +383,7 @@ def sums_to_come() -> ZooModel:
     graph = f"""
     backward (int64[batch, time] x, int64[batch] lengths) => (int64[batch, time] y, int64[batch] last)
     {{
-      {_MASK}
-      none = Constant <value = int64 {{0}}> ()
+      {_MASK.replace("nothing = Constant <value = float {0.0}> ()", "none = Constant <value = int64 {0}> ()")}
       valid = Where (within, x, none)
       y = CumSum <reverse = 1> (valid, one)
       time_axis = Constant <value = int64[1] {{1}}> ()

@@ -132,3 +132,43 @@ def test_many_sequences_in_one_request_end_each_in_its_own_time(calls):
     assert output(found, "sequence_status").tolist() == [0, 0, grpc.StatusCode.NOT_FOUND.value[0]]
     found = calls.ModelInfer(ask_many([2, 3], np.array([[1], [1]]), model=MODEL, sequence_end=np.array([True, True])))
     assert output(found).tolist() == [[12, 9, 1], [12, 7, 1]]
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory) -> Iterator[stubs.GRPCInferenceServiceStub]:
+    """A server that runs two rows and sixteen steps at a time."""
+    repository = Repository(tmp_path_factory.mktemp("crowded"))
+    zoo.publish(repository, MODEL, zoo.sums_to_come())
+    limits = ("--max-sequence-steps", str(MOST), "--max-batch", "2", "--max-steps", "16")
+    with serving(repository.root, *limits) as server, grpc.insecure_channel(server.listen) as channel:
+        yield stubs.GRPCInferenceServiceStub(channel)
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_whatever_rows_come_together_each_ends_with_its_own_whole_and_again(crowded, number):
+    random = np.random.default_rng(number)
+    told: dict[int, list[int]] = {100 * number + row: [] for row in range(1, int(random.integers(2, 8)))}
+    begins = True
+    while told:
+        ids, time = [*told, 10**9], int(random.integers(1, 20))
+        lengths = random.integers(1, time + 1, len(ids))
+        lengths[0] = time
+        xs, ends = random.integers(-9, 9, (len(ids), time)), random.random(len(ids)) < 0.4
+        # The last is of a sequence that nobody began, and fails alone.
+        starts = np.array([begins] * len(told) + [False])
+        steps = np.array([len(kept) for kept in told.values()] + [3])
+        columns = {"lengths": lengths, "sequence_end": ends, "sequence_start": starts, "recur_step": steps}
+        wholes = [[*kept, *xs[row, : lengths[row]].tolist()] for row, kept in enumerate(told.values())]
+        fits = [len(whole) <= MOST for whole in wholes]
+        for again in (False, True):
+            found = crowded.ModelInfer(ask_many(ids, xs, model=MODEL, **columns))
+            assert [code == 0 for code in output(found, "sequence_status")] == [*fits, False]
+            assert output(found, "recur_replayed").tolist() == [fit and again for fit in [*fits, False]]
+            for row, whole in enumerate(wholes):
+                wanted = to_come(whole) if ends[row] and fits[row] else []
+                answered = output(found)[row]
+                assert answered[: len(wanted)].tolist() == wanted
+                assert not answered[len(wanted) :].any()
+        kept = zip(told, wholes, fits, ends, strict=False)
+        told = {name: whole for name, whole, fit, end in kept if fit and not end}
+        begins = False
