@@ -11,6 +11,7 @@ from training.pictures.answers import draw_answers
 from training.pictures.confusion import draw_confusion
 from training.pictures.free_run import draw_free_run
 from training.pictures.memory import draw_memory
+from training.pictures.parses import draw_parses
 from training.pictures.piano_roll import draw_piano_roll
 from training.pictures.stories import draw_stories
 from training.pictures.writing import draw_writing
@@ -29,6 +30,7 @@ def _draw_classes(path: Path, model: SequenceModel, data: Data) -> Mapping[str, 
 
 PICTURES: Mapping[str, Draw] = {
     "classify": _draw_classes,
+    "classify_tree": draw_parses,
     "forecast": draw_free_run,
     "next_frame": draw_piano_roll,
     "recall_bits": draw_memory,

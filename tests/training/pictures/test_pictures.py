@@ -7,6 +7,7 @@ from training.architectures import build_cell
 from training.architectures.leaky import Leaky
 from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
+from training.architectures.trees import read_trees
 from training.cell import Source
 from training.data.data import Data
 from training.data.generated.copy_bits import make_copy_bits
@@ -16,6 +17,7 @@ from training.model import AsTheyAre, Numbers, SequenceModel, symbol_model
 from training.pictures import PICTURES
 from training.pictures.free_run import error_after, runs
 from training.pictures.memory import panels
+from training.pictures.parses import places
 from training.pictures.stories import looked_at
 from training.pictures.writing import align
 from training.tasks.recall_bits import RecallBits
@@ -43,8 +45,16 @@ def rewritten() -> Data:
     return Data(parts, EDGE + 1, EDGE + 1, "none", "sha256:0", edge=EDGE, ends="symbol", source_symbols=EDGE)
 
 
+def parsed() -> Data:
+    """Two trees of words below 5, whose nodes are joined by 5."""
+    trees = [[1, 2, 5], [1, 2, 5, 3, 4, 5, 5]]
+    series = [Series(np.array(tree), np.array([node % 2 for node in tree])) for tree in trees]
+    return Data(Parts(series, series, series, "the same"), 6, 2, "none", "sha256:0", labels=("bad", "good"))
+
+
 DATA = {
     "classify": data(*(Series(numbers(n, 2), np.array(n % 3)) for n in (4, 9, 5)), classes=3, labels=("a", "b", "c")),
+    "classify_tree": parsed(),
     "forecast": data(next_step(numbers(400, 2))),
     "next_frame": data(next_step((numbers(40, 88) > 0).astype(np.float32))),
     "recall_bits": data(*make_copy_bits(0, 6, [3, 9])),
@@ -59,6 +69,10 @@ def model_for(given: Data) -> SequenceModel:
     if given.source_symbols:
         cell = build_cell("attention", HIDDEN, HIDDEN, {"source_symbols": given.source_symbols})
         return symbol_model(symbols=given.symbols, embedding_size=HIDDEN, cell=cell, dropout=0.0).eval()
+    if given.symbols:
+        cell = build_cell("recursive", 1, HIDDEN, {"symbols": given.symbols})
+        embedding = AsTheyAre(given.symbols, 0)
+        return SequenceModel(embedding=embedding, cell=cell, outputs=given.outputs, dropout=0.0).eval()
     cell = Leaky(given.features, HIDDEN)
     return SequenceModel(embedding=Numbers(given.features), cell=cell, outputs=given.outputs, dropout=0.0).eval()
 
@@ -190,3 +204,9 @@ def test_of_a_story_what_each_hop_looked_at_is_drawn(tmp_path):
     with torch.no_grad():
         answers, _ = model(torch.from_numpy(stories[2].inputs)[None], model.begin(1))
     assert answer == answers[0, -1].argmax()
+
+
+def test_words_stand_in_their_order_and_parents_between_their_children_and_above():
+    trees = read_trees(torch.tensor([[1, 2, 5, 3, 4, 5, 5]]), 5, 9, None)
+    assert trees is not None
+    assert places(trees, 7) == ([0.0, 1.0, 0.5, 2.0, 3.0, 2.5, 1.5], [0, 0, 1, 0, 0, 1, 2])
