@@ -79,13 +79,27 @@ class Graphs(_Part, frozen=True):
 
 
 class Decode(_Part, frozen=True):
-    """How an output is fed back as the next input when the model generates."""
+    """How an output is fed back as the next input when the model generates.
+
+    Attributes:
+        output, input: by name.
+        sampling: how the next input is drawn from an answer.
+        start: the symbol that a sequence without steps begins with.
+        end: the symbol that ends one.
+        stop_unit: whether the last logit of a `categorical` answer is that of a unit that ends the sequence.
+    """
 
     output: str
     input: str
     sampling: Literal["categorical", "bernoulli", "argmax", "identity"]
     start: int | None = None
     end: int | None = None
+    stop_unit: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that a unit that ends stands beside symbols."""
+        if self.stop_unit and self.sampling not in ("categorical", "argmax"):
+            raise ValueError(f"stop_unit needs symbols, which sampling '{self.sampling}' has none of")
 
 
 class Measured(_Part, frozen=True):

@@ -37,11 +37,13 @@ class Drawn(NamedTuple):
         value: what is fed back, `[…]` as one step of the decoded input.
         log_prob: its natural logarithm of probability as the model has it, whatever the sampling.
         ends: whether it is the symbol that ends a sequence.
+        stops: whether the sequence stops without another value, which `value` then does not tell.
     """
 
     value: Array
     log_prob: float
     ends: bool
+    stops: bool = False
 
 
 def draw(decode: Decode, answer: Array, how: Sampling, seed: int, number: int) -> Drawn:
@@ -58,13 +60,35 @@ def draw(decode: Decode, answer: Array, how: Sampling, seed: int, number: int) -
     if decode.sampling == "identity":
         return Drawn(answer, 0.0, ends=False)
     logits = answer.astype(np.float64)
+    if decode.stop_unit:
+        return _draw_or_stop(decode, logits, how, _uniform(seed, number, 2))
     if decode.sampling == "bernoulli":
         units = _uniform(seed, number, logits.size).reshape(logits.shape) < _sigmoid(logits / (how.temperature or 1.0))
         return Drawn(units, float(-np.logaddexp(0.0, np.where(units, -logits, logits)).sum()), ends=False)
+    return _draw_symbol(decode, logits, how, _uniform(seed, number, 1).item())
+
+
+def _draw_or_stop(decode: Decode, logits: Probabilities, how: Sampling, uniforms: Probabilities) -> Drawn:
+    """Draw first whether the sequence stops, by its last logit, and then a symbol; greedily it stops if that is likely.
+
+    Deep Learning, section 10.2.3: a Bernoulli unit that ends the sequence.
+    """
+    symbols, stop = logits[:-1], float(logits[-1])
+    stops = stop > 0 if _is_greedy(decode, how) else float(uniforms[0]) < float(_sigmoid(np.array(stop)))
+    if stops:
+        return Drawn(np.array(0), -float(np.logaddexp(0.0, -stop)), ends=True, stops=True)
+    drawn = _draw_symbol(decode, symbols, how, float(uniforms[1]))
+    return drawn._replace(log_prob=drawn.log_prob - float(np.logaddexp(0.0, stop)))
+
+
+def _draw_symbol(decode: Decode, logits: Probabilities, how: Sampling, uniform: float) -> Drawn:
     log_probs = logits - np.logaddexp.reduce(logits)
-    greedy = decode.sampling == "argmax" or how.temperature == 0
-    symbol = int(logits.argmax()) if greedy else _symbol(logits, how, _uniform(seed, number, 1).item())
+    symbol = int(logits.argmax()) if _is_greedy(decode, how) else _symbol(logits, how, uniform)
     return Drawn(np.array(symbol), float(log_probs[symbol]), ends=symbol == decode.end)
+
+
+def _is_greedy(decode: Decode, how: Sampling) -> bool:
+    return decode.sampling == "argmax" or how.temperature == 0
 
 
 def _symbol(logits: Probabilities, how: Sampling, uniform: float) -> int:

@@ -48,7 +48,9 @@ def _decode(run: Run) -> Decode:
     """Say what a generation begins and ends with, where sequences do."""
     result = run.read(RESULT, "train")
     edge = result.get("edge")
-    return Decode("y", "x", "categorical", start=edge, end=edge if result.get("ends") == "symbol" else None)
+    stops = run.recipe.task == "stop_unit"
+    end = edge if result.get("ends") == "symbol" and not stops else None
+    return Decode("y", "x", "categorical", start=edge, end=end, stop_unit=stops)
 
 
 def _picture(run: Run) -> list[str]:

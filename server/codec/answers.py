@@ -47,14 +47,21 @@ def encode_answer(
 
 
 def encode_generated(
-    request_id: str, model: ModelKey, value: Tensor, log_prob: float, position: int, *, reason: str, replayed: bool
+    request_id: str,
+    model: ModelKey,
+    value: Tensor | None,
+    log_prob: float,
+    position: int,
+    *,
+    reason: str,
+    replayed: bool,
 ) -> bytes:
     """Write a ModelInferResponse for one generated step.
 
     Args:
         request_id: echoed.
         model: the version that ran.
-        value: what is fed back: its name, datatype and shape, and its bytes.
+        value: what is fed back: its name, datatype and shape, and its bytes; None where the sequence stopped instead.
         log_prob: the natural logarithm of its probability.
         position: steps that the sequence has had.
         reason: why it is the last; empty where it is not.
@@ -65,9 +72,9 @@ def encode_generated(
         parameters.append(REPLAYED)
     if reason:
         parameters += [_finish(reason), FINAL]
-    meta, raw = value
-    head = _head(model, (meta, ("log_prob", "FP32", (1, 1))))
-    return _encode(request_id, head, [raw, np.float32(log_prob).tobytes()], parameters)
+    given = () if value is None else (value,)
+    head = _head(model, (*(meta for meta, _ in given), ("log_prob", "FP32", (1, 1))))
+    return _encode(request_id, head, [*(raw for _, raw in given), np.float32(log_prob).tobytes()], parameters)
 
 
 def encode_many(request_id: str, model: ModelKey, specs: Sequence[TensorSpec], answer: Answer, *, final: bool) -> bytes:

@@ -25,7 +25,7 @@ from server.rpc.parts import size_of
 from server.sessions import Sessions
 from server.types import UNNUMBERED, Answer, Array, Chunk, Scope
 
-Reason = Literal["", "end", "length", "limit", "cancelled"]
+Reason = Literal["", "end", "stop_unit", "length", "limit", "cancelled"]
 
 
 class Answers(Protocol):
@@ -105,7 +105,7 @@ class Generating:
     def _reason(self, drawn: Drawn, *, replayed: bool) -> Reason:
         """Why nothing more is generated; empty where more is."""
         if drawn.ends:
-            return "end"
+            return "stop_unit" if drawn.stops else "end"
         if self._number + 1 >= self._most:
             return "length" if self._most == self._how.max_steps else "limit"
         return "cancelled" if replayed or not self._answers.open else ""
@@ -149,7 +149,7 @@ class Generating:
         return encode_generated(
             exchange.request.id,
             exchange.model.key,
-            self._value(drawn.value),
+            None if drawn.stops else self._value(drawn.value),
             drawn.log_prob,
             position,
             reason=reason,

@@ -90,3 +90,27 @@ def test_a_value_is_fed_back_as_it_is():
 def test_logits_of_any_size_give_probabilities_that_are_numbers(sampling):
     found = drawn([1e30, -1e30, 0.0], decode=Decode("y", "x", sampling))
     assert math.isfinite(found.log_prob)
+
+
+STOPS = Decode("y", "x", "categorical", stop_unit=True)
+
+
+def test_a_unit_that_stops_is_drawn_before_the_symbol_and_as_often_as_it_says():
+    answer = np.array([0.0, 1.0, -1.0, -0.5])
+    drawn = [draw(STOPS, answer, Sampling(9), seed, 3) for seed in range(4000)]
+    stops = sum(one.stops for one in drawn) / len(drawn)
+    assert stops == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.03)
+    assert all(one.ends == one.stops for one in drawn)
+    symbols = [int(one.value) for one in drawn if not one.stops]
+    shares = np.exp(answer[:-1]) / np.exp(answer[:-1]).sum()
+    assert [symbols.count(symbol) / len(symbols) for symbol in range(3)] == pytest.approx(shares.tolist(), abs=0.03)
+    for one in drawn[:20]:
+        stop = -np.log1p(np.exp(0.5)) if one.stops else -np.log1p(np.exp(-0.5))
+        assert one.log_prob == pytest.approx(stop + (0 if one.stops else np.log(shares[int(one.value)])))
+
+
+def test_greedily_a_unit_stops_where_that_is_likely():
+    for logit, stops in ((0.1, True), (-0.1, False)):
+        drawn = draw(STOPS, np.array([0.0, 2.0, logit]), Sampling(9, temperature=0.0), 0, 0)
+        assert drawn.stops == stops
+        assert stops or drawn.value == 1

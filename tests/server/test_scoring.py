@@ -57,3 +57,17 @@ def test_padding_may_hold_any_symbol():
         Decode("y", "x", "categorical"), answers, np.array([[1, 2, 10**6, -7]]), np.array([2]), np.array([False])
     )
     assert found[0].tolist() == pytest.approx([-np.log(SYMBOLS), 0, 0, 0])
+
+
+def test_a_unit_that_stops_has_a_say_at_every_step():
+    answers = np.random.default_rng(2).normal(size=(1, 3, SYMBOLS + 1))
+    decode, given = Decode("y", "x", "categorical", stop_unit=True), np.array([[SYMBOLS, 1, 3]])
+    found = log_probs(decode, answers, given, np.array([3]), np.array([True]))
+
+    def goes_on(step: int) -> float:
+        return float(-np.log1p(np.exp(answers[0, step, -1])))
+
+    symbols = answers[..., :-1]
+    wanted = [goes_on(0) + expected(symbols[0, 0], 1), goes_on(1) + expected(symbols[0, 1], 3)]
+    stops = float(-np.log1p(np.exp(-answers[0, 2, -1])))
+    assert found[0].tolist() == pytest.approx([*wanted, stops])

@@ -81,7 +81,7 @@ TASKS: Mapping[str, TaskKind] = {
     "recall": TaskKind(lambda _, __: Recall(), Recall, classes=True, stepwise=True),
     "recall_bits": TaskKind(lambda _, __: RecallBits(), RecallBits, classes=False, stepwise=True),
     "rewrite": TaskKind(_rewrite, Rewrite, classes=True, stepwise=True, foretells=True, writes=True),
-    "stop_unit": TaskKind(lambda _, __: StopUnit(), StopUnit, classes=True, stepwise=True, foretells=True),
+    "stop_unit": TaskKind(lambda _, __: StopUnit(), StopUnit, classes=True, stepwise=True, foretells=True, writes=True),
     "translate": TaskKind(_translate, Translate, classes=True, stepwise=True, foretells=True, writes=True),
     "regress": TaskKind(lambda model, _: Regress(model.units), Regress, classes=False, stepwise=None),
 }
