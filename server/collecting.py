@@ -49,7 +49,14 @@ class Collecting:
             for name in batch.inputs
         }
         pieces = [(rows, self._run(whole, told, rows)) for rows in self._alike(told)]
-        return self._outputs(pieces, told), whole
+        # An end needs no room: what it completes is not kept any more.
+        after = {
+            name: [
+                array[:0].copy() if complete else array for array, complete in zip(arrays, told.tolist(), strict=True)
+            ]
+            for name, arrays in whole.items()
+        }
+        return self._outputs(pieces, told), after
 
     def _run(self, whole: Kept, told: Ints, rows: Slots) -> Arrays:
         lengths = told[rows]

@@ -55,6 +55,8 @@ def _checked(exchange: Exchange, tensors: Tensors) -> Decode:
     name, decode = exchange.model.key.name, exchange.model.manifest.decode
     if decode is None or decode.sampling == "identity":
         raise InvalidRequest(f"model '{name}' gives no probabilities that recur_score could tell")
+    if all(spec.name != decode.output for spec in exchange.signature.outputs):
+        raise InvalidRequest(f"recur_score needs '{decode.output}', which the graph of questions does not answer")
     if exchange.request.parameters.sampling is not None:
         raise InvalidRequest("recur_score scores what is given, and recur_max_steps goes on from it; give one")
     if "sequence_id" in tensors.reserved:

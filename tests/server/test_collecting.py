@@ -60,7 +60,7 @@ def test_rows_that_go_on_are_kept_and_not_run():
 def test_complete_rows_are_run_whole_and_the_others_are_answered_zeros():
     answers, after = run([[3], [5], [1]], [[1, 2], [4], []], [3, 0, 1])
     assert answers == [[6, 5, 3], [0, 0, 0], [1, 0, 0]]
-    assert after == [[1, 2, 3], [4, 5], [1]]
+    assert after == [[], [4, 5], []]
 
 
 def test_rows_of_about_one_length_run_together():
