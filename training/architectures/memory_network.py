@@ -7,7 +7,8 @@ r"""A memory of sentences, which is read several times for the answer to a quest
 
 u begins as e_0 of the question; a_i is how many sentences came after x_i. Hop k reads with E_k for m and with E_{k+1}
 for what is put out (adjacent), or every hop with the same two (layer). A number for every word is put out last: E_K u,
-or W u by layer. l_j is 1, or by position (1 - j/J) - (d/D)(1 - 2j/J) for the d-th of D numbers of the j-th of J words.
+or W u by layer. l_j is 1, or by position 1 + 4 (d - (D + 1)/2)(j - (J + 1)/2) / DJ for the d-th of D numbers of the
+j-th of J words, J being the most that a sentence may have: about twice what the paper has, so that it is 1 on average.
 
 A step reads a sentence as a question to the memory before it, and then keeps it there. Weston, Chopra and Bordes,
 "Memory networks", 2014; Sukhbaatar, Szlam, Weston and Fergus, "End-to-end memory networks", 2015, equations 1 to 4,
@@ -149,13 +150,12 @@ class MemoryNetwork(Cell):
         flat = sentences.reshape(-1, words)
         there = (flat != 0).to(self.E.dtype)
         place = torch.arange(1, words + 1, device=flat.device, dtype=self.E.dtype)
-        count = there @ torch.ones(words, 2, device=flat.device, dtype=self.E.dtype)
-        of = place * there / count[:, :1].clamp(min=1)
-        plain, placed = torch.stack([there, of], 1).bmm(self.E[table][flat]).unbind(1)
+        off_centre = (place - (words + 1) / 2) / words
+        plain, placed = torch.stack([there, off_centre * there], 1).bmm(self.E[table][flat]).unbind(1)
         if not self.positions:
             return plain.reshape(*shape[:-1], self.size)
-        d = torch.arange(1, self.size + 1, device=flat.device, dtype=self.E.dtype) / self.size
-        return ((1 - d) * plain + (2 * d - 1) * placed).reshape(*shape[:-1], self.size)
+        d = torch.arange(1, self.size + 1, device=flat.device, dtype=self.E.dtype)
+        return (plain + 4 * (d - (self.size + 1) / 2) / self.size * placed).reshape(*shape[:-1], self.size)
 
     def _shares(self, scores: Tensor, seen: Tensor) -> Tensor:
         """Give how much of each sentence is read, zeros where there is none."""

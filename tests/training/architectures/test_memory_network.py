@@ -78,17 +78,15 @@ def test_gradients_of_a_scan_are_those_of_its_steps(cell):
 
 def encoded(cell: MemoryNetwork, words: np.ndarray, table: int) -> np.ndarray:
     """A sentence's vector as the paper has it, word by word."""
-    there, size = [int(word) for word in words if word], cell.size
-    found = np.zeros(size)
-    for j, word in enumerate(there, 1):
-        d, J = np.arange(1, size + 1) / size, len(there)
-        weight = (1 - j / J) - d * (1 - 2 * j / J) if cell.positions else 1
-        found += weight * cell.E[table, word].detach().numpy()
+    D, J = cell.size, len(words)
+    found, d = np.zeros(D), np.arange(1, D + 1)
+    for j, word in enumerate(words.tolist(), 1):
+        weight = 1 + 4 * (d - (D + 1) / 2) * (j - (J + 1) / 2) / (D * J) if cell.positions else np.ones(D)
+        found += weight * cell.E[table, word].detach().numpy() * (word != 0)
     return found
 
 
 def test_a_step_is_the_papers(cell):
-    # Words follow one another without gaps, as places count from the first.
     x, state = some_sentences(time=1)[:, 0], some_state(cell)
     ys, _ = cell.step(x, state)
     T = cell.T.detach().numpy()
