@@ -76,7 +76,7 @@ def build_stack(
 
 def build_countdown(input_size: int, hidden_size: int, *, layer: str | dict[str, Any] = "gru") -> Countdown:
     """Build a cell of the table, a name or a table of `architecture` and its options, that is told a length."""
-    return Countdown(build_cell(_layer(layer)[0], input_size + COUNTED, hidden_size, _layer(layer)[1]), input_size)
+    return Countdown(_inner(layer, input_size + COUNTED, hidden_size), input_size)
 
 
 def build_bidirectional(
@@ -110,9 +110,9 @@ def build_encoder_decoder(
 ) -> EncoderDecoder:
     """Build an encoder of `source_symbols`, embedded in `source_size` features, and a decoder told by a vector."""
     embedding = nn.Embedding(source_symbols, source_size)
-    reads = build_cell(_layer(encoder)[0], source_size, hidden_size, _layer(encoder)[1])
+    reads = _inner(encoder, source_size, hidden_size)
     told = hidden_size if way != "initial" else 0
-    writes = build_cell(_layer(decoder)[0], input_size + told, hidden_size, _layer(decoder)[1])
+    writes = _inner(decoder, input_size + told, hidden_size)
     return EncoderDecoder(embedding, reads, writes, input_size, way=way)
 
 
@@ -128,9 +128,9 @@ def build_attention(
 ) -> AttentionDecoder:
     """Build an encoder of `source_symbols`, embedded in `source_size` features, and a decoder with attention to it."""
     embedding = nn.Embedding(source_symbols, source_size)
-    reads = build_cell(_layer(encoder)[0], source_size, hidden_size, _layer(encoder)[1])
+    reads = _inner(encoder, source_size, hidden_size)
     told = reads.output_size if score == "additive" else 0
-    writes = build_cell(_layer(decoder)[0], input_size + told, hidden_size, _layer(decoder)[1])
+    writes = _inner(decoder, input_size + told, hidden_size)
     return AttentionDecoder(embedding, reads, writes, input_size, score=score)
 
 
@@ -225,9 +225,13 @@ def build_cell(name: str, input_size: int, hidden_size: int, options: Mapping[st
 
 
 def _two(layer: str | Mapping[str, Any], input_size: int, hidden_size: int) -> tuple[Cell, Cell]:
-    name, options = _layer(layer)
-    first, second = (build_cell(name, input_size, hidden_size, options) for _ in range(2))
-    return first, second
+    return _inner(layer, input_size, hidden_size), _inner(layer, input_size, hidden_size)
+
+
+def _inner(given: str | Mapping[str, Any], input_size: int, hidden_size: int) -> Cell:
+    """Build a cell inside another, a name or a table of `architecture` and its options."""
+    name, options = _layer(given)
+    return build_cell(name, input_size, hidden_size, options)
 
 
 def _layer(given: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -63,8 +63,7 @@ class EncoderDecoder(Sourced):
         ends = both_ends(annotations, lengths)
         rows = annotations.shape[0]
         first = first_state(self.decoder, rows) if self.bridge is None else self.bridge(ends, self.decoder)
-        state = {f"decoder.{name}": tensor for name, tensor in first.items()}
-        return state if self.C is None else state | {"c": self.C(ends).tanh()}
+        return outside(first) if self.C is None else outside(first) | {"c": self.C(ends).tanh()}
 
     @override
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -119,16 +118,9 @@ class AttentionDecoder(Sourced):
         first = self.bridge(both_ends(annotations, lengths), self.decoder)
         ones = torch.ones_like(annotations[..., :1])
         nothing = annotations.new_zeros(annotations.shape[0], self.decoder.output_size)
-        last = {"s": nothing} if self.asks_first else {}
-        return (
-            outside(first)
-            | last
-            | {
-                "annotations": torch.cat([annotations, ones], -1),
-                "keys": self.score.keys(annotations),
-                "source_length": lengths,
-            }
-        )
+        state = outside(first) | ({"s": nothing} if self.asks_first else {})
+        state |= {"annotations": torch.cat([annotations, ones], -1), "keys": self.score.keys(annotations)}
+        return state | {"source_length": lengths}
 
     @override
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from training.architectures.attention import LOWEST, products
 from training.cell import Cell, State
 from training.options import Count, NotNegative, Share
 
-LOWEST = -1e30
 DEVIATION = 0.1
 
 
@@ -91,7 +91,7 @@ class MemoryNetwork(Cell):
             key, value = self._tables(hop)
             m = self._encoded(sentences, key) + self.T[key][ages]
             c = self._encoded(sentences, value) + self.T[value][ages]
-            u = self._next(u, self._read(_products(u, m), c, there))
+            u = self._next(u, self._read(products(u, m), c, there))
         kept = torch.cat([sentences[:, 1:], x[:, None]], 1)
         return self._words(u)[:, 0], {"sentences": kept, "count": (count + 1).clamp(max=self.slots)}
 
@@ -179,8 +179,3 @@ class MemoryNetwork(Cell):
         empty = (torch.rand(ages.shape[0], ages.shape[2], device=ages.device) < self.noise).long().cumsum(1)
         later = empty[:, -1:, None] - empty[:, None]
         return (ages + later).clamp(max=self.slots - 1)
-
-
-def _products(one: Tensor, other: Tensor) -> Tensor:
-    """Multiply `[n, rows, k]` with `[n, columns, k]`, by twice the rows."""
-    return torch.cat([one, one], 1).bmm(other.transpose(1, 2))[:, : one.shape[1]]
