@@ -8,16 +8,10 @@ import pytest
 import torch
 
 from demo.serving import serving
-from models.repository import Repository
 from server.pb import grpc_service_pb2 as pb
 from server.pb import grpc_service_pb2_grpc as stubs
+from tests.e2e.trained import Trained, publish_trained
 from tests.wire import ask, output, position, refused
-from training.data.data import Data
-from training.data.opening import open_data
-from training.job import Job, trained_model
-from training.model import SequenceModel
-from training.recipe import read_recipe
-from training.run import Run
 
 pytestmark = pytest.mark.e2e
 
@@ -25,14 +19,9 @@ MODEL = "babi_1"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, data_folder) -> tuple[Repository, SequenceModel, Data]:
-    """A memory network after a few updates, published."""
+def trained(tmp_path_factory, data_folder) -> Trained:
     data_folder("babi")
-    folder = tmp_path_factory.mktemp("memory")
-    run = Run.begin(folder / "run", read_recipe(MODEL, ["training.updates=20", "training.validate_every=20"]))
-    repository = Repository(folder / "models")
-    Job(run, repository, say=lambda _: None).through("publish")
-    return repository, trained_model(run).eval(), open_data(run.recipe.data, shortest=1)
+    return publish_trained(MODEL, tmp_path_factory.mktemp("memory"), updates=20)
 
 
 @pytest.fixture(scope="module")

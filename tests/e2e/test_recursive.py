@@ -8,15 +8,9 @@ import pytest
 import torch
 
 from demo.serving import serving
-from models.repository import Repository
 from server.pb import grpc_service_pb2_grpc as stubs
+from tests.e2e.trained import Trained, publish_trained
 from tests.wire import ask, ask_many, output, position
-from training.data.data import Data
-from training.data.opening import open_data
-from training.job import Job, trained_model
-from training.model import SequenceModel
-from training.recipe import read_recipe
-from training.run import Run
 
 pytestmark = pytest.mark.e2e
 
@@ -24,15 +18,10 @@ MODEL, DEPTH = "sst_tree_lstm", 60
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, data_folder) -> tuple[Repository, SequenceModel, Data]:
-    """A recursive network after a few updates, published."""
+def trained(tmp_path_factory, data_folder) -> Trained:
     data_folder("sst")
-    folder = tmp_path_factory.mktemp("recursive")
-    changed = ["training.updates=3", "training.validate_every=3", "model.hidden_size=6"]
-    run = Run.begin(folder / "run", read_recipe(MODEL, changed))
-    repository = Repository(folder / "models")
-    Job(run, repository, say=lambda _: None).through("publish")
-    return repository, trained_model(run).eval(), open_data(run.recipe.data, shortest=1)
+    changed = ("model.hidden_size=6",)
+    return publish_trained(MODEL, tmp_path_factory.mktemp("recursive"), updates=3, changed=changed)
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 
 from demo.serving import serving
-from models.repository import Repository
 from server.pb import grpc_service_pb2_grpc as stubs
+from tests.e2e.trained import Trained, publish_trained
 from tests.wire import ask, output
-from training.data.data import Data
-from training.data.opening import open_data
 from training.generative import Generative
-from training.job import Job, trained_model
-from training.recipe import read_recipe
-from training.run import Run
 
 pytestmark = pytest.mark.e2e
 
@@ -23,15 +18,14 @@ MODEL, MOST = "names_stop", 60
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, data_folder) -> tuple[Repository, Generative, Data]:
+def trained(tmp_path_factory, data_folder) -> Trained:
     data_folder("names")
-    folder = tmp_path_factory.mktemp("stop")
-    changed = ["training.updates=150", "training.validate_every=150", "model.hidden_size=24"]
-    run = Run.begin(folder / "run", read_recipe(MODEL, changed))
-    repository = Repository(folder / "models")
-    Job(run, repository, say=lambda _: None).through("publish")
-    data = open_data(run.recipe.data, shortest=1)
-    return repository, Generative(trained_model(run), edge=data.edge, way="stop"), data
+    changed = ("model.hidden_size=24",)
+    return publish_trained(MODEL, tmp_path_factory.mktemp("stop"), updates=150, changed=changed)
+
+
+def distribution(trained: Trained) -> Generative:
+    return Generative(trained.model, edge=trained.data.edge, way="stop")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +45,7 @@ def generated(calls, name: str, edge: int, *, seed: int) -> tuple[list[int], lis
 
 
 def test_names_end_where_the_unit_stops_and_each_answer_has_its_probability(calls, trained):
-    _, model, data = trained
+    model, data = distribution(trained), trained.data
     reasons = []
     for seed in range(20):
         symbols, said, reason = generated(calls, f"n{seed}", data.edge, seed=seed)
@@ -65,7 +59,7 @@ def test_names_end_where_the_unit_stops_and_each_answer_has_its_probability(call
 
 
 def test_a_name_is_scored_with_its_end_as_in_training(calls, trained):
-    _, model, data = trained
+    model, data = distribution(trained), trained.data
     for one in data.parts.test[:5]:
         message = ask(None, one.inputs.tolist(), model=MODEL)
         message.parameters["recur_score"].bool_param = True
