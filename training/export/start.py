@@ -50,7 +50,7 @@ def _from_source(cell: Sourced) -> bytes:
     build.node("Expand", length, rows, output="lengths")
     write_valid(build)
     table = np.asarray(cell.embedding.weight.detach())
-    xs = build.node("Gather", build.constant("source.embedding", table), "x")
+    xs = build.node("Gather", build.constant("source.embedding", table), _symbols_alone(build, len(table)))
     annotations = from_the_beginning(build, cell.encoder, xs, "encoder.", Traces())
     zero = build.constant("zero", np.zeros(1, np.float32))
     names = list(cell.init_state(1))
@@ -62,6 +62,12 @@ def _from_source(cell: Sourced) -> bytes:
     build.copy(traced.node, traced.initializer)
     source = helper.make_tensor_value_info(SOURCE, TensorProto.INT64, ["batch", SOURCE])
     return build.finish([source], list(traced.output))
+
+
+def _symbols_alone(build: Builder, symbols: int) -> str:
+    """Write the source with what is below zero beyond the last symbol: Gather would count it from the end."""
+    none, beyond = (build.constant(f"symbols.{n}", np.array(n, np.int64)) for n in (0, symbols))
+    return build.node("Where", build.node("Less", "x", none), beyond, "x")
 
 
 @final

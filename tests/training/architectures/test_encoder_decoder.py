@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.errors import RowsInvalid
 from models.runner import Runner
 from tests.conformance.cells import manifest_of
 from training.architectures import build_cell
@@ -74,6 +75,19 @@ def test_a_longer_padding_of_the_source_changes_no_bit_of_an_answer(score, seed)
             states[f"state.{name}"] = np.pad(made[f"state.{name}"], padding, constant_values=3.0)
         answers.add(runner.run({"x": x}, lengths, states)[0]["y"].tobytes())
     assert len(answers) == 1
+
+
+@pytest.mark.parametrize("wrong", [-1, -SYMBOLS, SYMBOLS])
+def test_a_source_of_what_is_no_symbol_is_refused(wrong, seed):
+    torch.manual_seed(seed)
+    cell = build_cell("encoder_decoder", 5, 6, {"source_symbols": SYMBOLS})
+    model = symbol_model(symbols=7, embedding_size=5, cell=cell, dropout=0.0).eval()
+    runner = Runner(manifest_of(model), export(model), start=export_start(model))
+    runner.start({SOURCE: np.array([[0, SYMBOLS - 1]])})
+    with pytest.raises(RowsInvalid):
+        runner.start({SOURCE: np.array([[0, wrong]])})
+    with pytest.raises(RowsInvalid):
+        runner.start({SOURCE: np.zeros((1, 0), np.int64)})
 
 
 def test_dot_scores_need_annotations_as_large_as_what_asks():
