@@ -168,14 +168,17 @@ class Sequence:
         top_p: float | None = None,
         seed: int | None = None,
         beam_width: int | None = None,
+        length_penalty: float | None = None,
         end: bool = False,
         **inputs: ArrayLike,
     ) -> Iterator[Answer]:
         """Run the prompt, then give each generated step as it comes; the last one has a `finish_reason`.
 
-        After an answer was lost the rest may come as the last one alone, with `replayed`.
+        After an answer was lost the rest may come as the last one alone, with `replayed`. With `beam_width` nothing is
+        drawn, and one answer comes: the most probable that were found, `[beam, time]`, with `beam_score` and
+        `beam_length`, `[beam]`; a `length_penalty` of 0 compares them by their probability, 1 by its mean a symbol.
         """
-        how = Generation(max_steps, temperature, top_k, top_p, seed, beam_width)
+        how = Generation(max_steps, temperature, top_k, top_p, seed, beam_width, length_penalty)
         return self._client.iterate(self._life.generate(inputs, how, end=end))
 
     def close(self) -> bool:

@@ -27,11 +27,13 @@ class Generation(msgspec.Struct, frozen=True):
     top_p: float | None = None
     seed: int | None = None
     beam_width: int | None = None
+    length_penalty: float | None = None
 
     def parameters(self) -> dict[str, Scalar]:
         """Name them as the protocol does."""
         given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
-        given.setdefault("seed", secrets.randbits(31))
+        if self.beam_width is None:
+            given.setdefault("seed", secrets.randbits(31))
         return {f"recur_{name}": value for name, value in given.items()}
 
 

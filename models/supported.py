@@ -23,7 +23,9 @@ def _unsupported(manifest: Manifest) -> Iterable[str]:
     for field, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
         for index, tensor in enumerate(tensors):
             fixed = tensor.shape[1:] if tensor.is_timed else tensor.shape
-            if any(isinstance(axis, str) for axis in fixed):
+            # What is run once, when all of it has come, may be of any size.
+            may_be_free = field == "inputs" and manifest.kind == "sequence" and tensor.is_timed and TIME not in fixed
+            if any(isinstance(axis, str) for axis in fixed) and not may_be_free:
                 yield f"{field}[{index}].shape with a free axis other than time, or time other than first"
 
 

@@ -67,6 +67,10 @@ def _put_together(
     specs: Sequence[TensorSpec], turn: Turn, pieces: Sequence[Piece], time: int, first: int, stop: int
 ) -> Arrays:
     """Outputs of one chunk: rows that ran, rows that are answered again, zeros for the others."""
+    stored = turn.replays.get(first)
+    if stored is not None and stop - first == 1 and stored.outputs.keys() != {spec.name for spec in specs}:
+        # A request that was answered with more than its last step: the one that comes again is the same.
+        return {name: array[None] for name, array in stored.outputs.items()}
     outputs = {}
     for spec in specs:
         timed = spec.is_timed

@@ -30,6 +30,7 @@ def assemble(signature: Signature, turn: Turn, rows: Slots) -> Batch:
         longest,
         spans=turn.spans,
         told=turn.told() if signature.whole else None,
+        sources=turn.sources,
     )
     if len(rows) < len(turn.slots):
         batch = batch.of(rows)

@@ -43,7 +43,7 @@ class Collecting:
         """
         whole = {
             name: [
-                np.concatenate([before, array[:length]])
+                np.concatenate([before, array[:length]]) if len(before) else array[:length].copy()
                 for before, array, length in zip(kept[name], batch.inputs[name], batch.lengths.tolist(), strict=True)
             ]
             for name in batch.inputs

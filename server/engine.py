@@ -61,13 +61,14 @@ class Engine:
             loop = asyncio.get_running_loop()
             chunk.timer = loop.call_later(chunk.deadline - self._clock(), self._give_up, chunk)
 
-    def cancel(self, chunk: Chunk) -> None:
-        """Drop a chunk that nobody waits for, if it has not begun."""
+    def cancel(self, chunk: Chunk) -> list[Chunk]:
+        """Drop a chunk that nobody waits for, if it has not begun; returns what of it waited."""
         if chunk.timer is not None:
             chunk.timer.cancel()
-        self._scheduler.cancel(chunk)
+        dropped = self._scheduler.cancel(chunk)
         # What was behind it may be all that there is to do.
         self._work.set()
+        return dropped
 
     def abandon(self, scope: Scope, sequence: SequenceId, error: RecurError) -> None:
         """Refuse what is held of a sequence until its client has read."""

@@ -21,6 +21,8 @@ class Sampling(msgspec.Struct, frozen=True):
         top_k: draw among so many of the most probable; 0 for all.
         top_p: draw among the fewest of the most probable that together have this probability.
         seed: None where the client leaves it to the server.
+        beam_width: hypotheses of a search for the most probable; 0 where steps are drawn instead.
+        length_penalty: the power of the length by which a hypothesis's log-probability is divided.
     """
 
     max_steps: int
@@ -28,6 +30,13 @@ class Sampling(msgspec.Struct, frozen=True):
     top_k: int = 0
     top_p: float = 1.0
     seed: int | None = None
+    beam_width: int = 0
+    length_penalty: float = 1.0
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything is said that matters only where steps are drawn."""
+        return self != Sampling(self.max_steps, beam_width=self.beam_width, length_penalty=self.length_penalty)
 
 
 class Drawn(NamedTuple):

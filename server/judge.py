@@ -36,14 +36,17 @@ class Judge:
         """Judge the rows of chunks of one model version."""
         model = self._catalogue[chunks[0].model]
         turn = self._judged(model, chunks)
-        if model.runtime.signatures[turn.part].whole:
+        signature = model.runtime.signatures[turn.part]
+        if signature.whole:
             self._refuse_longer(model, turn)
+            if signature.free:
+                _refuse_unlike(model, turn, [name for name, _ in signature.free])
         return turn
 
     def _judged(self, model: ServedModel, chunks: Sequence[Chunk]) -> Turn:
         slots, all_live = self._slots(model, chunks)
         turn, records = Turn(chunks, slots), model.store.records
-        turn.before = before = records.position.take(slots, mode="clip")
+        turn.before = before = records.position.take(slots if turn.sources is None else turn.sources, mode="clip")
         turn.positions = before + turn.advances
         if turn.plain and all_live:
             return turn
@@ -82,13 +85,17 @@ class Judge:
             columns = [column for chunk in chunks if (column := roster.slots(chunk.scope, chunk.ids)) is not None]
             if len(columns) == len(chunks):
                 return joined(columns), True
-        if all(chunk.ids and chunk.scope is scope for chunk in chunks):
+        if all(chunk.ids and chunk.scope is scope and not chunk.lease for chunk in chunks):
             of = roster.of(scope)
             slots = [of.get(sequence, NOWHERE) for chunk in chunks for sequence in chunk.ids]
         else:
             slots = []
             for chunk in chunks:
                 of = roster.of(chunk.scope)
+                if chunk.lease is not None:
+                    lives = of.get(chunk.ids[0]) == chunk.lease.home
+                    slots += chunk.lease.writes.tolist() if lives else [NOWHERE] * chunk.rows
+                    continue
                 slots += [of.get(sequence, NOWHERE) for sequence in chunk.ids] or [NOWHERE] * chunk.rows
         return np.array(slots, np.intp), NOWHERE not in slots
 
@@ -159,6 +166,20 @@ class Judge:
         for row in rows[len(slots) :]:
             turn.fail(row, full)
         return len(slots)
+
+
+def _refuse_unlike(model: ServedModel, turn: Turn, free: Sequence[str]) -> None:
+    """Refuse rows whose steps are of another size than those that are kept of their sequence."""
+    for row in turn.running().tolist():
+        if turn.slots[row] < 0 or turn.fresh[row] or not turn.before[row]:
+            continue
+        kept, given = model.store.sizes(turn.slots.item(row)), turn.place(row)[0].inputs
+        for name in free:
+            had, came = list(kept[name][1:]), list(given[name].shape[2:])
+            if had != came:
+                turn.fail(
+                    row, InvalidRequest(f"input '{name}' has steps of {came}, and the sequence's before were of {had}")
+                )
 
 
 def _begin_anew(turn: Turn, row: int) -> None:

@@ -62,6 +62,10 @@ class Roster:
         self._ids[slot], self._scopes[slot] = 0, None
         return slot
 
+    def lives(self, slot: int) -> bool:
+        """Whether a sequence lives in a slot, and it is not lent to one that lives in another."""
+        return slot < len(self._scopes) and self._scopes[slot] is not None
+
     def who(self, slot: int) -> tuple[Scope, SequenceId]:
         """Tell who lives in a slot; raises KeyError where nobody does."""
         scope = self._scopes[slot]

@@ -68,7 +68,7 @@ class Runtime:
         Whatever raises leaves all states as they were.
         """
         began = time.perf_counter()
-        states = self._store.gather(batch.slots, batch.fresh)
+        states = self._store.gather(batch.slots if batch.sources is None else batch.sources, batch.fresh)
         gathered = time.perf_counter()
         if batch.starting:
             self._begin(batch, states)

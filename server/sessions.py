@@ -18,7 +18,7 @@ from server.past import Past
 from server.room import Room
 from server.roster import Rosters
 from server.turn import Turn, Turns
-from server.types import UNNUMBERED, Chunk, ModelKey, Scope, SequenceId, Slots
+from server.types import UNNUMBERED, Arrays, Chunk, ModelKey, Scope, SequenceId, Slots
 from server.watch import Watches
 
 ENDED = "has ended"
@@ -126,8 +126,10 @@ class Sessions(Turns):
             self._rosters.of(chunk.model)
 
     def cancel(self, chunk: Chunk) -> None:
-        """Drop a chunk that nobody waits for, if it has not begun."""
-        self._engine.cancel(chunk)
+        """Drop a chunk that nobody waits for, if it has not begun; slots that were lent to it are given back."""
+        for dropped in self._engine.cancel(chunk):
+            if dropped.lease is not None:
+                self.take_back(dropped.model, dropped.lease.slots)
 
     def resume(self, chunk: Chunk) -> None:
         """Let a chunk go on that was held."""
@@ -136,6 +138,36 @@ class Sessions(Turns):
     def crowded(self, model: str) -> bool:
         """Whether half of the places in the queue are taken."""
         return self._engine.crowded(model)
+
+    def lend(self, key: ModelKey, scope: Scope, sequence: SequenceId, count: int) -> tuple[int, list[int]]:
+        """Give the slot of a live sequence, and so many others that it may use until they are given back.
+
+        Raises:
+            SequencesFull, StateFull: there is no room for them; none is lent.
+        """
+        model = self._catalogue[key]
+        slots, full = self._room.take(model, count)
+        if len(slots) < count:
+            model.store.release(slots)
+            raise full
+        return self._rosters.of(key).of(scope)[sequence], slots
+
+    def settle(self, key: ModelKey, home: int, source: int, answer: Arrays) -> int:
+        """Let a sequence go on from the state of a slot that was lent to it; gives its position.
+
+        Args:
+            key: its version.
+            home: the sequence's slot.
+            source: the slot whose state it takes.
+            answer: kept for its last request, were that to come again.
+        """
+        return self._catalogue[key].store.take_over(home, source, answer)
+
+    def take_back(self, key: ModelKey, slots: Sequence[int]) -> None:
+        """Take back slots that were lent."""
+        store = self._catalogue[key].store
+        store.records.used[slots] = 0.0
+        store.release(slots)
 
     def end(self, model: ModelKey, scope: Scope, sequence: SequenceId) -> None:
         """End a sequence after a request whose last step could not be told before it was done."""
@@ -195,6 +227,8 @@ class Sessions(Turns):
         seconds, store, roster, count = self._idle_seconds(key), self._catalogue[key].store, self._rosters.of(key), 0
         unread = QueueTimeout(f"the answers were not read for {seconds:g} s")
         for slot in store.records.idle_since(now - seconds, among=slots).tolist():
+            if not roster.lives(slot):
+                continue
             scope, sequence = roster.who(slot)
             self._engine.abandon(scope, sequence, unread)
             if self._engine.holds(scope, sequence):

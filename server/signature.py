@@ -24,7 +24,8 @@ class Signature(NamedTuple):
         starting: what a row that begins its sequence brings besides, for the start graph.
         outputs: what a row is answered.
         ragged: whether rows of different lengths may run together.
-        free: the inputs that have a free axis other than time; rows run together where they have the same sizes.
+        free: the inputs that have a free axis other than time, each with its first axis after batch and time; rows run
+            together where they have the same sizes.
         texts: the inputs that may come as text, with their vocabularies.
         whole: whether a sequence is answered when it is complete, and not before.
     """
@@ -33,7 +34,7 @@ class Signature(NamedTuple):
     outputs: Sequence[TensorSpec]
     starting: Sequence[TensorSpec] = ()
     ragged: bool = True
-    free: Sequence[str] = ()
+    free: Sequence[tuple[str, int]] = ()
     texts: Mapping[str, Vocabulary] = NO_TEXTS
     whole: bool = False
 
@@ -48,16 +49,21 @@ def signatures_of(runner: Runner, texts: Mapping[str, Vocabulary] = NO_TEXTS) ->
         runner.start_inputs,
         # What is kept until the end may be of any length, whatever the graph takes.
         ragged=manifest.lengths is not None or whole,
+        free=_free(manifest.inputs),
         texts=texts,
         whole=whole,
     )
     peek = run._replace(starting=())
     if runner.peek_outputs:
-        free = [spec.name for spec in runner.peek_inputs if any(isinstance(axis, str) for axis in _untimed(spec))]
+        free = _free(runner.peek_inputs)
         peek = Signature(runner.peek_inputs, runner.peek_outputs, ragged=runner.peek_ragged, free=free)
         _check_peek(peek)
     _check_names(manifest.inputs, run.starting, "start")
     return {"run": run, "start": Signature((), (), run.starting), "peek": peek}
+
+
+def _free(specs: Sequence[TensorSpec]) -> Sequence[tuple[str, int]]:
+    return [(spec.name, 1 + spec.is_timed) for spec in specs if any(isinstance(axis, str) for axis in _untimed(spec))]
 
 
 def _check_names(inputs: Sequence[TensorSpec], own: Sequence[TensorSpec], role: str) -> None:

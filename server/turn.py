@@ -21,6 +21,7 @@ class Turn:
 
     Attributes:
         slots: where each row's state lives; NOWHERE for one that is not kept, or that is answered without a run.
+        sources: where it is before the run; None where that is the same slot for all rows.
         start, end, steps, lives, lengths: as the chunks ask.
         advances: how many steps each row's sequence goes on, if it runs.
         fresh: the rows that begin at the initial state.
@@ -39,6 +40,7 @@ class Turn:
         self.part = chunks[0].part
         self.chunks = chunks
         self.slots = slots
+        self.sources = _sources(chunks, slots)
         self.plain = all(chunk.plain for chunk in chunks)
         self.created: list[int] = []
         self.errors: dict[int, RecurError] = {}
@@ -90,7 +92,7 @@ class Turn:
     def owner(self, row: int) -> tuple[Scope, SequenceId]:
         """Name the sequence of a row that is kept."""
         chunk, place = self.place(row)
-        return chunk.scope, chunk.ids[place]
+        return chunk.scope, chunk.ids[0 if chunk.lease else place]
 
     def place(self, row: int) -> tuple[Chunk, int]:
         """Find the chunk of a row, and where in it the row stands."""
@@ -106,6 +108,17 @@ class Turn:
         runs = everyone(len(self.slots))
         answered = [*self.errors, *self.replays]
         return np.delete(runs, answered) if answered else runs
+
+
+def _sources(chunks: Sequence[Chunk], slots: Slots) -> Slots | None:
+    if all(chunk.lease is None for chunk in chunks):
+        return None
+    sources, row = slots.copy(), 0
+    for chunk in chunks:
+        if chunk.lease is not None:
+            sources[row : row + chunk.rows] = chunk.lease.reads
+        row += chunk.rows
+    return sources
 
 
 class Turns(Protocol):

@@ -82,6 +82,22 @@ class Answer(msgspec.Struct, frozen=True, eq=False):
     errors: Mapping[int, RecurError] = {}
 
 
+class Lease(NamedTuple):
+    """Slots that belong to one request, whose rows are continuations of one sequence; none is read and written at once.
+
+    Attributes:
+        home: the slot of the sequence itself.
+        slots: all that belong to the request.
+        reads: where the state of each row is before its step, `[rows]`; several may continue the same.
+        writes: where it is to be afterwards, `[rows]`.
+    """
+
+    home: int
+    slots: Sequence[int]
+    reads: Slots
+    writes: Slots
+
+
 class Chunk(msgspec.Struct, eq=False, kw_only=True):
     """Rows of one request that run together: the next steps of sequences, or whole sequences that are not kept.
 
@@ -115,6 +131,7 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
         digest: of the request of which this is a later step; None for the chunk's own inputs.
         before: steps that the request has had in earlier chunks.
         held: it waits until its client has read, though its turn may come.
+        lease: the rows' own slots, where they are all of the one sequence that `ids` has; None where each has its own.
     """
 
     model: ModelKey
@@ -147,6 +164,7 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
     digest: int | None = None
     before: int = 0
     held: bool = False
+    lease: Lease | None = None
 
     @property
     def rows(self) -> int:
@@ -253,6 +271,7 @@ class Batch(NamedTuple):
         starting: the rows that the model's start graph begins, by the shapes of what it takes.
         spans: steps that the request of each row has had, `[rows]`; None where they are the lengths.
         told: steps that each row is answered, `[rows]`; None where they are the lengths.
+        sources: where each row's state is before the run, `[rows]`; None where that is its slot.
     """
 
     slots: Slots
@@ -269,6 +288,7 @@ class Batch(NamedTuple):
     starting: Sequence[Starting] = ()
     spans: Ints | None = None
     told: Ints | None = None
+    sources: Slots | None = None
 
     def of(self, rows: Slots) -> "Batch":
         """Give some of the rows, which have begun."""
@@ -286,6 +306,7 @@ class Batch(NamedTuple):
             self.time,
             spans=None if self.spans is None else self.spans[rows],
             told=None if self.told is None else self.told[rows],
+            sources=None if self.sources is None else self.sources[rows],
         )
 
 

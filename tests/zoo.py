@@ -376,6 +376,28 @@ def uniform(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return random.uniform(-1, 1, shape).astype(np.float32)
 
 
+def grid_sums() -> ZooModel:
+    """Make a model that needs whole grids, of any width: `y_t` is the sum of row t and of all rows below; exact."""
+    graph = f"""
+    below (int64[batch, time, width] x, int64[batch] lengths) => (int64[batch, time] y)
+    {{
+      two = Constant <value = int64[1] {{2}}> ()
+      {_MASK.replace("nothing = Constant <value = float {0.0}> ()", "none = Constant <value = int64 {0}> ()")}
+      across = ReduceSum <keepdims = 0> (x, two)
+      valid = Where (within, across, none)
+      y = CumSum <reverse = 1> (valid, one)
+    }}"""
+    return ZooModel(
+        architecture="below",
+        graph=build(graph, {}),
+        inputs=(TensorSpec("x", "INT64", ("time", "width")),),
+        outputs=(TensorSpec("y", "INT64", ("time",)),),
+        states=(),
+        fed={"x": np.arange(30, dtype=np.int64).reshape(2, 5, 3), "lengths": np.array([5, 2])},
+        kind="sequence",
+    )
+
+
 def sums_to_come() -> ZooModel:
     """Make a model that needs whole sequences: `y_t` is the sum of `x_t` and of all that follows in its row, and
     `last` is that of all; both exact, for integers.

@@ -27,6 +27,7 @@ class Cell(nn.Module, abc.ABC):
         constant: the states that no step changes.
         symbols: how many symbols its inputs are of, where it embeds them itself and `input_size` of them make a step;
             0 where its inputs are numbers.
+        across: the name of the axis of a step's input, where it is a row of a grid, of any width; empty elsewhere.
         refuses: what it means that an output is NaN, as a sentence for who sent the step; empty where it means nothing.
         below: of the states that are whole numbers, what they are always below, where they are not to be any number.
     """
@@ -38,6 +39,7 @@ class Cell(nn.Module, abc.ABC):
     free: Mapping[str, str] = {}
     constant: frozenset[str] = frozenset()
     symbols: int = 0
+    across: str = ""
     below: Mapping[str, int] = {}
     refuses: str = ""
 

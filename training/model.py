@@ -52,6 +52,11 @@ class Numbers(nn.Module):
         self.units = Units(features) if normalise else None
         self.dense = nn.Linear(features, embedding_size) if embedding_size else None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether numbers go through as they come."""
+        return self.units is None and self.dense is None
+
     @override
     def forward(self, x: Tensor) -> Tensor:
         x = x if self.units is None else self.units.leave(x)
@@ -128,6 +133,8 @@ class SequenceModel(nn.Module):
         super().__init__()
         if not readout and cell.output_size != outputs:
             raise ValueError(f"without a readout the cell must give {outputs} outputs, and it gives {cell.output_size}")
+        if cell.across and not (isinstance(embedding, Numbers) and embedding.is_plain):
+            raise ValueError("a cell that reads grids reads them as they are: leave embedding_size and normalise out")
         self.outputs = outputs
         self.embedding = embedding
         self.cell = cell
@@ -169,6 +176,11 @@ class SequenceModel(nn.Module):
         ):
             return ()
         return (self.embedding.features if isinstance(self.embedding, Numbers) else self.embedding.fields,)
+
+    @property
+    def step_axes(self) -> tuple[int | str, ...]:
+        """The same, a free one by its name."""
+        return (self.cell.across,) if self.cell.across else self.step_shape
 
     @override
     def forward(self, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:

@@ -109,7 +109,7 @@ def describe(
         kind="step" if model.cell.causal else "sequence",
         files=dict(digests),
         graphs=Graphs(main=GRAPH, start=START if START in digests else None, step=STEP if STEP in digests else None),
-        inputs=(TensorSpec("x", "INT64" if model.symbols else "FP32", ("time", *model.step_shape)),),
+        inputs=(TensorSpec("x", "INT64" if model.symbols else "FP32", ("time", *model.step_axes)),),
         outputs=(TensorSpec("y", "FP32", ("time", model.outputs)),),
         lengths="lengths",
         states=states_of(model),

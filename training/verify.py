@@ -24,6 +24,7 @@ TRIALS = 12
 MOST_ROWS, MOST_STEPS = 64, 40
 MOST_COUNTED = 1000
 MOST_SOURCE = 30
+MOST_WIDTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,8 @@ def _random_inputs(model: SequenceModel, shape: tuple[int, int], random: np.rand
     """Draw symbols, or numbers as the training data has them."""
     if not isinstance(model.embedding, Numbers):
         return random.integers(0, model.symbols, (*shape, *model.step_shape))
-    numbers = random.normal(size=(*shape, *model.step_shape)).astype(np.float32)
+    axes = (int(random.integers(1, MOST_WIDTH + 1)),) if model.cell.across else model.step_shape
+    numbers = random.normal(size=(*shape, *axes)).astype(np.float32)
     units = model.embedding.units
     return numbers if units is None else units.enter(torch.from_numpy(numbers)).numpy()
 

@@ -49,20 +49,18 @@ def encode_answer(
 def encode_generated(
     request_id: str,
     model: ModelKey,
-    value: Tensor | None,
-    log_prob: float,
+    tensors: Sequence[Tensor],
     position: int,
     *,
     reason: str,
     replayed: bool,
 ) -> bytes:
-    """Write a ModelInferResponse for one generated step.
+    """Write a ModelInferResponse for one generated step, or for all that a search found.
 
     Args:
         request_id: echoed.
         model: the version that ran.
-        value: what is fed back: its name, datatype and shape, and its bytes; None where the sequence stopped instead.
-        log_prob: the natural logarithm of its probability.
+        tensors: what it has: name, datatype and shape, and bytes, of each.
         position: steps that the sequence has had.
         reason: why it is the last; empty where it is not.
         replayed: whether it is given again.
@@ -72,9 +70,13 @@ def encode_generated(
         parameters.append(REPLAYED)
     if reason:
         parameters += [_finish(reason), FINAL]
-    given = () if value is None else (value,)
-    head = _head(model, (*(meta for meta, _ in given), ("log_prob", "FP32", (1, 1))))
-    return _encode(request_id, head, [*(raw for _, raw in given), np.float32(log_prob).tobytes()], parameters)
+    head = _head(model, tuple(meta for meta, _ in tensors))
+    return _encode(request_id, head, [raw for _, raw in tensors], parameters)
+
+
+def text_tensor(name: str, texts: Sequence[bytes], shape: tuple[int, ...]) -> Tensor:
+    """Write texts as a tensor of BYTES, each with its length before it."""
+    return (name, "BYTES", shape), b"".join(len(text).to_bytes(4, "little") + text for text in texts)
 
 
 def encode_many(request_id: str, model: ModelKey, specs: Sequence[TensorSpec], answer: Answer, *, final: bool) -> bytes:

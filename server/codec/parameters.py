@@ -14,6 +14,7 @@ from server.types import UNNUMBERED, SequenceId
 
 LONGEST_ID = 256
 LEAST_URGENT = 1000
+LARGEST_PENALTY = 10
 MICROSECONDS = 1e-6
 CHOICE: Literal["parameter_choice"] = "parameter_choice"
 
@@ -118,7 +119,14 @@ def _life(name: str, parameter: pb.InferParameter) -> int:
 def _sampling(how: Mapping[str, Any]) -> Sampling:
     if "max_steps" not in how:
         raise InvalidRequest(f"parameter 'recur_{next(iter(how))}' needs 'recur_max_steps', how many steps to generate")
-    return Sampling(**how)
+    sampling = Sampling(**how)
+    if sampling.beam_width and sampling.draws:
+        raise InvalidRequest(
+            "recur_beam_width searches and draws nothing: leave temperature, top_k, top_p and seed out"
+        )
+    if "length_penalty" in how and not sampling.beam_width:
+        raise InvalidRequest("parameter 'recur_length_penalty' needs 'recur_beam_width'")
+    return sampling
 
 
 def _at_least_one(name: str, parameter: pb.InferParameter) -> int:
@@ -140,6 +148,13 @@ def _temperature(name: str, parameter: pb.InferParameter) -> float:
     value = _number(name, parameter)
     if value < 0:
         raise InvalidRequest(f"parameter '{name}' must be a number from 0; 0 takes the most probable")
+    return value
+
+
+def _penalty(name: str, parameter: pb.InferParameter) -> float:
+    value = _number(name, parameter)
+    if not 0 <= value <= LARGEST_PENALTY:
+        raise InvalidRequest(f"parameter '{name}' must be a number from 0 to {LARGEST_PENALTY}")
     return value
 
 
@@ -172,4 +187,6 @@ SAMPLING: Mapping[str, tuple[str, Callable[[str, pb.InferParameter], float]]] = 
     "recur_top_k": ("top_k", _at_least_one),
     "recur_top_p": ("top_p", _share),
     "recur_seed": ("seed", _count),
+    "recur_beam_width": ("beam_width", _at_least_one),
+    "recur_length_penalty": ("length_penalty", _penalty),
 }

@@ -70,7 +70,7 @@ class Exchange(msgspec.Struct, frozen=True, eq=False):
             lengths=rows.lengths,
             time=tensors.time,
             size=size_of(signature, tensors.time),
-            shape=tuple([size for name in signature.free for size in tensors.inputs[name].shape[1:]]),
+            shape=tuple([size for name, axis in signature.free for size in tensors.inputs[name].shape[axis:]]),
             start=rows.start,
             starts=not rows.plain and bool(rows.start.any()),
             end=rows.end,

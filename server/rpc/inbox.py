@@ -17,9 +17,11 @@ from server.limits import Limits
 from server.metrics import UNKNOWN, Metrics
 from server.rpc.exchange import Exchange, Reply
 from server.rpc.gathering import Gathering
-from server.rpc.generating import Answers, Generating
+from server.rpc.generating import Answers, Generating, checked_answers
 from server.rpc.parts import parts, same_tensors
+from server.rpc.prompt import Prompt
 from server.rpc.scoring import Scoring
+from server.rpc.searching import Searching
 from server.sessions import Sessions
 from server.signature import Signature
 from server.types import UNNUMBERED, Chunk, Scope, Watch
@@ -113,11 +115,10 @@ class Inbox:
         self, exchange: Exchange, tensors: Tensors, scope: Scope, client: int, answers: Answers | None
     ) -> Sequence[Chunk]:
         """Make one chunk of a request; several of rows for many sequences that cannot all run together."""
-        _check_sizes(tensors, self._limits(scope.model).max_chunk_steps)
+        _check_sizes(tensors, exchange.signature, self._limits(scope.model).max_chunk_steps)
         scoring = Scoring(exchange, tensors) if exchange.request.parameters.score else None
         if exchange.request.parameters.sampling is not None:
-            generating = Generating(exchange, tensors, self._sessions, answers, self._limits(scope.model))
-            return (generating.prompt(scope, client),)
+            return (self._generation(exchange, tensors, scope, answers).begin(scope, client),)
         wrong: Mapping[int, RecurError] = {}
         if (chunk := exchange.again(tensors, client)) is None:
             rows = rows_of(exchange.request.parameters, tensors, exchange.signature)
@@ -140,6 +141,13 @@ class Inbox:
             raise InvalidRequest(f"the request has {chunk.rows} rows; {max_batch} are the most")
         return (chunk,)
 
+    def _generation(
+        self, exchange: Exchange, tensors: Tensors, scope: Scope, answers: Answers | None
+    ) -> Generating | Searching:
+        prompt, several = Prompt(exchange, tensors, self._limits(scope.model)), checked_answers(answers)
+        way = Searching if prompt.how.beam_width else Generating
+        return way(exchange, prompt, self._sessions, several)
+
     def _parts(
         self, exchange: Exchange, chunk: Chunk, wrong: Mapping[int, RecurError], gathering: Gathering
     ) -> Sequence[Chunk]:
@@ -159,11 +167,12 @@ class Inbox:
         return cuts
 
 
-def _check_sizes(tensors: Tensors, most: int) -> None:
-    """Raise InvalidRequest for more steps, or a larger axis of what begins a sequence, than one request may have."""
+def _check_sizes(tensors: Tensors, signature: Signature, most: int) -> None:
+    """Raise InvalidRequest for more steps, or more places on a free axis, than one request may have."""
     if tensors.time > most:
         raise InvalidRequest(f"the request has {tensors.time} steps; {most} are the most: send several chunks")
-    for name, array in tensors.starting.items():
+    free = {name: tensors.inputs[name] for name, _ in signature.free if name in tensors.inputs}
+    for name, array in {**tensors.starting, **free}.items():
         if max(array.shape[1:], default=0) > most:
             raise InvalidRequest(f"input '{name}' has shape {list(array.shape)}; {most} places on an axis are the most")
 

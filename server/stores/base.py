@@ -1,7 +1,7 @@
 """What the engine asks of a store: rows out before a run, one commit after it and before any answer leaves."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from server.stores.records import Records
 from server.types import Arrays, Batch, Flags, Slots, States, Stored
@@ -36,8 +36,19 @@ class StateStore(abc.ABC):
         """Tell which rows' states would grow past the bytes that all may take, `[rows]`; None for none."""
 
     @abc.abstractmethod
+    def sizes(self, slot: int) -> Mapping[str, tuple[int, ...]]:
+        """Give the shapes of a slot's states that have a free axis, by name."""
+
+    @abc.abstractmethod
     def commit(self, batch: Batch, outputs: Arrays, next_states: States, kept: Slots | None) -> None:
         """Keep what a batch gave to its rows `kept`, None for all: next states, records, answers of numbered ones."""
+
+    @abc.abstractmethod
+    def take_over(self, slot: int, source: int, answer: Arrays) -> int:
+        """Let a slot go on from the state and the position of another; gives the position.
+
+        Where its last request was counted, that counts to there too, and `answer`, by any names, is what it gave.
+        """
 
     @abc.abstractmethod
     def recall(self, slot: int) -> Stored:

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from models.manifest import TensorSpec
 from models.tensors import NUMPY, fixed_shape
+from server.columns import no_flags
 from server.errors import SequencesFull
 from server.stores.arena import Arena
 from server.stores.base import StateStore
@@ -97,6 +98,10 @@ class MemoryStore(StateStore):
         return full if full.any() else None
 
     @override
+    def sizes(self, slot: int) -> Mapping[str, tuple[int, ...]]:
+        return self._ragged.sizes(slot)
+
+    @override
     def commit(self, batch: Batch, outputs: Arrays, next_states: States, kept: Slots | None) -> None:
         if kept is not None:
             batch = batch.of(kept)
@@ -111,6 +116,17 @@ class MemoryStore(StateStore):
                 self._drop_long(slot)
         if batch.numbered is not None:
             self._keep_answers(batch, outputs, np.flatnonzero(batch.numbered))
+
+    @override
+    def take_over(self, slot: int, source: int, answer: Arrays) -> int:
+        states = self.gather(np.array([source], np.intp), no_flags(1))
+        self._states.put(np.array([slot], np.intp), states.fixed)
+        self._ragged.put(np.array([slot], np.intp), states.ragged)
+        counted = self.records.move_on(slot, self.records.position.item(source))
+        self._drop_long(slot)
+        if counted:
+            self._keep_long(slot, dict(answer))
+        return self.records.position.item(slot)
 
     @override
     def recall(self, slot: int) -> Stored:
@@ -167,8 +183,11 @@ class MemoryStore(StateStore):
                 name: (array[row, :length] if self._timed[name] else array[row]).copy()
                 for name, array in outputs.items()
             }
-            self._long[batch.slots.item(row)] = answer
-            self._long_bytes += _size(answer)
+            self._keep_long(batch.slots.item(row), answer)
+
+    def _keep_long(self, slot: int, answer: Arrays) -> None:
+        self._long[slot] = answer
+        self._long_bytes += _size(answer)
 
     def _drop_long(self, slot: int) -> None:
         if answer := self._long.pop(slot, None):

@@ -31,6 +31,10 @@ class RaggedRows:
             for name, rows in self._rows.items()
         }
 
+    def sizes(self, slot: int) -> dict[str, tuple[int, ...]]:
+        """Give the shapes of a slot's arrays, by name."""
+        return {name: rows[slot].shape for name, rows in self._rows.items() if slot in rows}
+
     def growth(self, slots: Slots, ragged: Mapping[str, Sequence[Array]]) -> Ints:
         """Tell how many more bytes each row would take, `[rows]`; 0 for rows that are not kept."""
         grown = np.zeros(len(slots), np.int64)

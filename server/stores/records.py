@@ -36,6 +36,14 @@ class Records:
         idle = np.flatnonzero((used > 0) & (used <= moment))
         return idle if among is None else among[idle]
 
+    def move_on(self, slot: int, position: int) -> bool:
+        """Let a slot's last request have led to a position; tells whether it was counted."""
+        counted = bool(self.length[slot] != UNNUMBERED)
+        if counted:
+            self.length[slot] += position - self.position[slot]
+        self.position[slot] = position
+        return counted
+
     def write(self, batch: Batch) -> None:
         """Record what a batch did."""
         slots = batch.slots

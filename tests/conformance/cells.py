@@ -15,12 +15,14 @@ from training.architectures import ARCHITECTURES, build_cell
 from training.cell import Cell, Conditioned, Source, Sourced, State
 from training.export.graph import export, export_step
 from training.export.trace import Traces
-from training.model import SequenceModel, symbol_model
+from training.model import Numbers, SequenceModel
 from training.publish import states_of
 from training.verify import Trial
 
 INPUT, HIDDEN, SYMBOLS = 5, 6, 7
 ROWS, TIME, SOURCE = 4, 9, 6
+# Of grids, whatever the width of those that a cell was made for.
+WIDTH = 8
 SINGLE = 1e-5
 
 # Builds a cell of an input size and a hidden size.
@@ -58,6 +60,9 @@ WHOLE: Mapping[str, Kind] = {
     "bidirectional": case("bidirectional"),
     "bidirectional leaky": case("bidirectional", layer="leaky", merge="sum"),
     "bidirectional stacks": case("bidirectional", layer={"architecture": "stack", "layers": ("gru", "skip")}),
+    "grid": case("grid"),
+    "grid leaky": case("grid", layer="leaky"),
+    "grid patches": case("stack", layers=({"architecture": "grid", "patch": 3}, "lstm")),
     "stack whole": case("stack", layers=("bidirectional", "gru", "bidirectional"), normalise=True, skip="residual"),
 }
 # What embeds its symbols itself takes no numbers, and is held to the same by tests of its own.
@@ -119,7 +124,9 @@ def some_sentences(rows: int = ROWS, time: int = TIME) -> Tensor:
 
 
 def model_of(kind: Kind) -> SequenceModel:
-    return symbol_model(symbols=SYMBOLS, embedding_size=INPUT, cell=kind(INPUT, HIDDEN), dropout=0.5).eval()
+    cell = kind(INPUT, HIDDEN)
+    embedding = Numbers(INPUT) if cell.across else nn.Embedding(SYMBOLS, INPUT)
+    return SequenceModel(embedding=embedding, cell=cell, outputs=SYMBOLS, dropout=0.5).eval()
 
 
 def manifest_of(model: SequenceModel) -> Manifest:
@@ -131,7 +138,7 @@ def manifest_of(model: SequenceModel) -> Manifest:
         kind="step" if model.cell.causal else "sequence",
         files=dict.fromkeys(("model.onnx", "golden.npz", INITIAL), f"sha256:{'0' * 64}"),
         graphs=Graphs("model.onnx"),
-        inputs=(TensorSpec("x", "INT64", ("time", *model.step_shape)),),
+        inputs=(TensorSpec("x", "INT64" if model.symbols else "FP32", ("time", *model.step_axes)),),
         outputs=(TensorSpec("y", "FP32", ("time", SYMBOLS)),),
         lengths="lengths",
         states=states_of(model),
@@ -144,7 +151,8 @@ def manifest_of(model: SequenceModel) -> Manifest:
 def some_trial(model: SequenceModel, lengths: list[int]) -> Trial:
     rows, time = len(lengths), max(lengths)
     states = {f"state.{name}": tensor.detach().numpy() for name, tensor in some_state(model.cell, rows).items()}
-    return Trial(torch.randint(SYMBOLS, (rows, time)).numpy(), np.array(lengths, np.int64), states)
+    x = torch.randn(rows, time, WIDTH) if model.cell.across else torch.randint(SYMBOLS, (rows, time))
+    return Trial(x.numpy(), np.array(lengths, np.int64), states)
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,6 +279,13 @@ def test_a_state_with_a_free_axis_is_kept_by_row_in_its_own_size(store):
     assert store.used_bytes == 3 * store.slot_bytes + ragged_bytes(1, 0, 2)
 
 
+def test_the_sizes_of_a_state_with_a_free_axis_are_told(store):
+    slots = store.allocate(2)
+    assert store.sizes(slots[0]) == {}
+    commit(store, slots, [3, 0])
+    assert [store.sizes(slot) for slot in slots] == [{"r": (3, 2)}, {"r": (0, 2)}]
+
+
 def test_only_the_kept_rows_of_a_state_with_a_free_axis_change(store):
     slots = store.allocate(2)
     commit(store, slots, [1, 2])
@@ -296,6 +303,33 @@ def test_rows_that_would_grow_past_the_bytes_for_all_are_told_and_those_that_do_
     assert store.without_room(grown, States({}, ragged(4, 3, 9))) is None
     assert store.without_room(grown, States({}, ragged(4, 4, 9))).tolist() == [False, True, False]
     assert store.without_room(grown, States({}, ragged(5, 1, 9))).tolist() == [True, False, False]
+
+
+def test_a_slot_may_go_on_from_the_state_of_another_which_stays_as_it_was(store):
+    home, source = store.allocate(2)
+    commit(store, [home], [1], steps=[True], positions=[4])
+    commit(store, [source], [3], positions=[9])
+    assert store.take_over(home, source, {"beams": np.arange(6)}) == 9
+    rows = whole(store, [home, source])
+    assert on_host(rows.fixed["b"]).tolist() == [30, 30]
+    assert [len(array) for array in rows.ragged["r"]] == [3, 3]
+    assert store.records[home] == Record(position=9, length=6, digest=5, life=9)
+    stored = store.recall(home)
+    assert (stored.position, stored.outputs["beams"].tolist()) == (9, [0, 1, 2, 3, 4, 5])
+    before = store.used_bytes
+    commit(store, [home], [2])
+    assert (store.used_bytes, gather(store, [source])["b"].tolist()) == (
+        before - 48 + ragged_bytes(2) - ragged_bytes(3),
+        [30],
+    )
+
+
+def test_a_slot_whose_steps_are_not_counted_keeps_no_answer_as_it_goes_on_from_another(store):
+    home, source = store.allocate(2)
+    commit(store, [home, source], [1, 3], positions=[4, 9])
+    before = store.used_bytes - ragged_bytes(1)
+    assert store.take_over(home, source, {"beams": np.arange(6)}) == 9
+    assert (store.records[home].length, store.used_bytes) == (UNNUMBERED, before + ragged_bytes(3))
 
 
 def test_a_request_of_no_steps_has_no_answer_to_be_recalled(store):

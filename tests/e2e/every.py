@@ -1,6 +1,6 @@
 """tritonclient streams sequences of many models, in a process of its own, each in chunks and all together ragged.
 
-`python -m tests.e2e.every ADDRESS FILE` reads from FILE, a .npz, of every model `NAME` the symbols `[rows, time]` and
+`python -m tests.e2e.every ADDRESS FILE` reads from FILE, a .npz, of every model `NAME` its inputs `[rows, time, …]` and
 `NAME.lengths`, and of some `NAME.told`, which a row that begins brings besides; it writes FILE with `.answers.npz`
 added: `NAME.chunked` and `NAME.ragged`, `[rows, time, outputs]`.
 """
@@ -15,8 +15,11 @@ import tritonclient.grpc as triton
 SECONDS = 30
 
 
-def tensor(name: str, array: np.ndarray, dtype: str = "INT64") -> triton.InferInput:
-    given = triton.InferInput(name, list(array.shape), dtype)
+DTYPES = {"b": "BOOL", "f": "FP32", "i": "INT64"}
+
+
+def tensor(name: str, array: np.ndarray) -> triton.InferInput:
+    given = triton.InferInput(name, list(array.shape), DTYPES[array.dtype.kind])
     given.set_data_from_numpy(array)
     return given
 
@@ -25,7 +28,7 @@ def starting(told: np.ndarray | None) -> list[triton.InferInput]:
     """What the start graph takes: a vector that the sequence is about, or symbols that it is written from."""
     if told is None:
         return []
-    return [tensor("context", told, "FP32") if told.dtype.kind == "f" else tensor("source", told)]
+    return [tensor("context", told) if told.dtype.kind == "f" else tensor("source", told)]
 
 
 def chunked(address: str, model: str, x: np.ndarray, lengths: np.ndarray, told: np.ndarray | None = None) -> np.ndarray:
@@ -70,8 +73,8 @@ def ragged(address: str, model: str, x: np.ndarray, lengths: np.ndarray, told: n
                 tensor("x", x),
                 tensor("lengths", lengths),
                 tensor("sequence_id", np.arange(101, 101 + rows)),
-                tensor("sequence_start", np.ones(rows, np.bool_), "BOOL"),
-                tensor("sequence_end", np.ones(rows, np.bool_), "BOOL"),
+                tensor("sequence_start", np.ones(rows, np.bool_)),
+                tensor("sequence_end", np.ones(rows, np.bool_)),
                 *starting(told),
             ],
         )

@@ -15,7 +15,7 @@ from models.golden import write_golden
 from models.manifest import INITIAL, Graphs, Manifest
 from models.repository import Repository
 from models.tensors import Arrays
-from tests.conformance.cells import CASES, SYMBOLS, WHOLE, Kind, exported, manifest_of, some_trial
+from tests.conformance.cells import CASES, SYMBOLS, WHOLE, WIDTH, Kind, exported, manifest_of, some_trial
 from training.cell import Source
 from training.export.initial import export_initial
 from training.export.start import CONTEXT, SOURCE, export_start
@@ -84,6 +84,13 @@ def some_told(model: SequenceModel, rows: int) -> np.ndarray:
     return random.normal(size=(rows, model.context)).astype(np.float32)
 
 
+def some_inputs(model: SequenceModel, random: np.random.Generator) -> np.ndarray:
+    """What rows have at their steps: symbols, or rows of a grid."""
+    if model.cell.across:
+        return random.normal(size=(ROWS, TIME, WIDTH)).astype(np.float32)
+    return random.integers(0, SYMBOLS, (ROWS, TIME))
+
+
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, SequenceModel], Mapping[str, np.ndarray]]:
     """Serve every case and let tritonclient ask; gives the models, and what was asked and answered."""
@@ -92,7 +99,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Sequen
     models = {case: publish(repository, folder, case, kind) for case, kind in EVERY.items()}
     told: dict[str, np.ndarray] = {}
     for case in EVERY:
-        told[model_name(case)] = random.integers(0, SYMBOLS, (ROWS, TIME))
+        told[model_name(case)] = some_inputs(models[case], random)
         told[f"{model_name(case)}.lengths"] = np.array([TIME, 1, 6, 9])
         if models[case].context or models[case].source_symbols:
             told[f"{model_name(case)}.told"] = some_told(models[case], ROWS)

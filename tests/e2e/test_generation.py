@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import grpc
@@ -88,8 +89,9 @@ def generate(server: Serving, *jobs: tuple[str, Sampling], leave_after: int | No
 
 
 def options(how: Sampling) -> Iterator[tuple[str, Any]]:
+    plain = Sampling(how.max_steps)
     for name, value in msgspec.structs.asdict(how).items():
-        if value or name == "temperature":
+        if value != getattr(plain, name) or name == "max_steps":
             yield name, value
 
 
@@ -123,6 +125,25 @@ def test_the_example_writes_on_from_a_prompt(server):
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout) == 201
     assert set(done.stdout) <= set(zoo_roles.ALPHABET)
+
+
+def test_the_client_searches_for_the_most_probable_text_and_goes_on_from_it(server, model):
+    # As wide as there are texts of two symbols, a search finds the best of all.
+    [told] = generate(server, (PROMPT, Sampling(2, beam_width=64, length_penalty=0.0)))
+    scores = {first + second: scored(model, first + second) for first, second in product(zoo_roles.ALPHABET, repeat=2)}
+    assert told["texts"] == sorted(scores, key=scores.__getitem__, reverse=True)
+    np.testing.assert_allclose(told["scores"], sorted(scores.values(), reverse=True), rtol=1e-5)
+    assert (told["reason"], told["positions"]) == ("length", [len(PROMPT) + 1, len(PROMPT) + 2])
+
+
+def scored(model: CheckedModel, text: str) -> float:
+    """The logarithm of the probability of a text after the prompt, read from its beginning."""
+    states = {name: row[None] for name, row in model.initial.items()}
+    x = np.array([indices(PROMPT + text)])
+    logits = model.runner.run({"x": x}, np.array([x.shape[1]]), states)[0]["y"][0].astype(np.float64)
+    log_probs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+    first = len(PROMPT)
+    return float(sum(log_probs[at - 1, x[0, at]] for at in range(first, first + len(text))))
 
 
 def request(*, start: bool = True, **options) -> pb.ModelInferRequest:

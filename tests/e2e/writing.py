@@ -33,11 +33,32 @@ def write(address: str, prompt: str, leave_after: int | None, how: dict[str, Any
         }
 
 
+def search(address: str, prompt: str, how: dict[str, Any]) -> dict[str, Any]:
+    """Search after a prompt, and do one more step with the end of the best that was found."""
+    with Client(address) as client, client.sequence(MODEL) as sequence:
+        [answer] = sequence.generate(x=[list(prompt)], **how)
+        texts = [
+            b"".join(row[:length]).decode() for row, length in zip(answer["y"], answer["beam_length"], strict=True)
+        ]
+        after = sequence.step(x=[[texts[0][-1]]])
+        return {
+            "texts": texts,
+            "scores": answer["beam_score"].tolist(),
+            "reason": answer.finish_reason,
+            "positions": [answer.position, after.position],
+        }
+
+
+def done(address: str, job: dict[str, Any]) -> dict[str, Any]:
+    if "beam_width" in job["how"]:
+        return search(address, job["prompt"], job["how"])
+    return write(address, job["prompt"], job["leave_after"], job["how"])
+
+
 def main(address: str) -> None:
     jobs = json.load(sys.stdin)
     with ThreadPoolExecutor(8) as threads:
-        done = threads.map(lambda job: write(address, job["prompt"], job["leave_after"], job["how"]), jobs)
-        json.dump(list(done), sys.stdout)
+        json.dump(list(threads.map(lambda job: done(address, job), jobs)), sys.stdout)
 
 
 if __name__ == "__main__":

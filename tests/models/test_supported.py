@@ -63,6 +63,7 @@ def test_what_is_not_served_is_refused_by_the_fields_name(overrides, field):
         zoo_roles.memory(),
         zoo_roles.characters(),
         zoo.sums_to_come(),
+        zoo.grid_sums(),
         replace(SUM, decode=Decode("y", "x", "identity")),
         replace(SUM, decode=Decode("y", "x", "bernoulli")),
     ],

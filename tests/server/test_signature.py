@@ -44,7 +44,12 @@ def test_what_begins_a_sequence_comes_with_its_start_and_never_with_a_question()
 def test_a_question_has_tensors_of_its_own():
     answer = TensorSpec("answer", "FP32", ("time", 2))
     found = of(asked=[QUESTION, WORDS], answered=[answer], ragged=True)["peek"]
-    assert (found.inputs, found.outputs, found.ragged, found.free) == ([QUESTION, WORDS], [answer], True, ["words"])
+    assert (found.inputs, found.outputs, found.ragged, found.free) == (
+        [QUESTION, WORDS],
+        [answer],
+        True,
+        [("words", 1)],
+    )
 
 
 REFUSED = {

@@ -14,6 +14,7 @@ from training.architectures.deep_transition import DeepTransition
 from training.architectures.delays import Delays
 from training.architectures.echo_state import EchoState
 from training.architectures.encoder_decoder import AttentionDecoder, EncoderDecoder, Way
+from training.architectures.grid import Grid
 from training.architectures.gru import GRU, MinimalGatedUnit
 from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
@@ -98,6 +99,13 @@ def build_lookahead(
     return Lookahead(*_two(layer, input_size, hidden_size), context=context, merge=merge)
 
 
+def build_grid(input_size: int, hidden_size: int, *, layer: str | dict[str, Any] = "gru", patch: Count = 1) -> Grid:
+    """Build four cells of the table, of one size, that read a grid, so many numbers of a row together."""
+    vertical = Bidirectional(*_two(layer, patch, hidden_size))
+    horizontal = Bidirectional(*_two(layer, vertical.output_size, hidden_size))
+    return Grid(vertical, horizontal, input_size)
+
+
 def build_encoder_decoder(
     input_size: int,
     hidden_size: int,
@@ -167,6 +175,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "encoder_decoder",
         "those of the encoder and the decoder, of the source's embedding, and of what carries the vector",
     ),
+    "grid": Architecture(build_grid, "10.3", "grid", "6*n*(patch + n + 1) + 6*n*(3*n + 1)"),
     "gru": Architecture(GRU, "10.10.2", "gru", "(2 if reset == 'none' else 3)*n*(m + n + 1)"),
     "irnn": Architecture(RNN, "10.7", "elman", "n*(m + n + 1)", {"activation": "relu", "recurrent": "identity"}),
     "leaky": Architecture(Leaky, "10.9.2", "leaky", "n*(m + n + 1) + learned*(n if per_unit else 1)"),

@@ -58,6 +58,9 @@ class Stack(Cell):
         self.variational = variational
         self.causal = all(cell.causal for cell in cells)
         self.delay = sum(cell.delay for cell in cells)
+        self.across = cells[0].across
+        if any(cell.across for cell in cells[1:]):
+            raise ValueError("a layer that reads grids can only be the first: what it puts out is none")
 
     @property
     def layers(self) -> list[Cell]:

@@ -13,4 +13,4 @@ def bidirectional_nodes(build: Builder, cell: Bidirectional, xs: str, at: str, n
 
 
 def _turned(build: Builder, xs: str) -> str:
-    return build.node("ReverseSequence", xs, "lengths", batch_axis=0, time_axis=1)
+    return build.node("ReverseSequence", xs, build.steps.lengths, batch_axis=0, time_axis=1)

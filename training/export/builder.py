@@ -1,7 +1,8 @@
 """Puts an ONNX graph together node by node, naming what nobody names."""
 
-from collections.abc import Iterable
-from typing import final
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, final
 
 import numpy as np
 import onnx
@@ -11,20 +12,47 @@ OPSET, IR = 21, 10
 Attribute = int | float | list[int] | list[str] | onnx.GraphProto
 
 
+class Steps(NamedTuple):
+    """Which steps there are, each by the name of a tensor.
+
+    Attributes:
+        of: what has them, `[rows, time, …]`.
+        lengths: steps of each row that are no padding, INT64 `[rows]`.
+        valid: which those are, BOOL `[rows, time, 1]`.
+    """
+
+    of: str = "x"
+    lengths: str = "lengths"
+    valid: str = "valid"
+
+
 @final
 class Builder:
     """A graph that grows; every method returns the names of what it added.
 
     Args:
         scope: before the names that nobody gave, which within a graph and those inside it must differ.
+
+    Attributes:
+        steps: those that layers are read over.
     """
 
     INT32 = TensorProto.INT32
 
     def __init__(self, scope: str = "") -> None:
+        self.steps = Steps()
         self._scope = scope
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
+
+    @contextmanager
+    def over(self, steps: Steps) -> Iterator[None]:
+        """Let the layers that are written meanwhile be read over other steps."""
+        before, self.steps = self.steps, steps
+        try:
+            yield
+        finally:
+            self.steps = before
 
     def constant(self, name: str, value: np.ndarray) -> str:
         """Add a constant, once for a name."""

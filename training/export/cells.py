@@ -41,7 +41,7 @@ def _recurrent_node(
     first, second = (build.constant(f"axis.{axis}", np.array([axis], np.int64)) for axis in (0, 1))
     names = list(cell.init_state(1))
     states = [build.node("Unsqueeze", f"state.{at}{name}", first) for name in names]
-    lengths = build.node("Cast", "lengths", to=build.INT32)
+    lengths = build.node("Cast", build.steps.lengths, to=build.INT32)
     time_major = build.node("Transpose", xs, perm=[1, 0, 2])
     ys, *last = build.nodes(
         operator,

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from training.cell import state_shapes
 from training.export.builder import Builder
 from training.export.recurrence import has_native, one_step, over_time
-from training.export.scan import VALID
 from training.export.trace import Traces
 from training.export.valid import write_valid
 from training.model import AsTheyAre, Fields, SequenceModel
@@ -28,7 +27,7 @@ def export(model: SequenceModel, traces: Traces | None = None) -> bytes:
     write_valid(build)
     answers = _answers(build, model, over_time(build, model.cell, _embedded(build, model), "", traces))
     # Masked after the readout, whose bias would show in the padding.
-    build.node("Where", VALID, answers, build.constant("zero", np.zeros(1, np.float32)), output="y")
+    build.node("Where", build.steps.valid, answers, build.constant("zero", np.zeros(1, np.float32)), output="y")
     return build.finish(*_interface(model))
 
 
@@ -84,7 +83,7 @@ def _interface(
     axes = ["batch"] if step else ["batch", "time"]
     dtypes = {name: tensor.dtype for name, tensor in model.cell.init_state(1).items()}
     kind = TensorProto.INT64 if model.symbols else TensorProto.FLOAT
-    into = [_tensor("x", kind, [*axes, *model.step_shape])]
+    into = [_tensor("x", kind, [*axes, *model.step_axes])]
     into += [] if step else [_tensor("lengths", TensorProto.INT64, ["batch"])]
     out = [_tensor("y", TensorProto.FLOAT, [*axes, model.outputs])]
     for name, shape in state_shapes(model.cell).items():

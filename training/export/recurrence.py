@@ -3,12 +3,14 @@
 import numpy as np
 
 from training.architectures.bidirectional import Bidirectional
+from training.architectures.grid import Grid
 from training.architectures.gru import GRU
 from training.architectures.stack import Stack
 from training.cell import Cell
 from training.export.bidirectional import bidirectional_nodes
 from training.export.builder import Builder
 from training.export.cells import CELLS
+from training.export.grid import grid_nodes
 from training.export.scan import scan_nodes, step_nodes
 from training.export.stack import stack_nodes
 from training.export.trace import Traces
@@ -23,6 +25,8 @@ def over_time(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> s
         return bidirectional_nodes(
             build, cell, xs, at, lambda one, read, place: from_the_beginning(build, one, read, place, traces)
         )
+    if isinstance(cell, Grid):
+        return grid_nodes(build, cell, xs, at, lambda one, read, place: over_time(build, one, read, place, traces))
     if has_native(cell):
         return CELLS[type(cell)](build, cell, xs, at)
     return scan_nodes(build, cell, xs, at, traces)
@@ -30,7 +34,7 @@ def over_time(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> s
 
 def from_the_beginning(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> str:
     """Write a cell over time that begins at its first state, whatever the sequence."""
-    rows = build.node("Shape", "x", start=0, end=1)
+    rows = build.node("Shape", build.steps.of, start=0, end=1)
     for name, tensor in cell.init_state(1).items():
         first = build.constant(f"cell.{at}first.{name}", np.asarray(tensor.detach().cpu()))
         axes = build.constant(f"cell.{at}axes.{name}", np.array(tensor.shape[1:], np.int64))

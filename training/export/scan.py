@@ -35,7 +35,7 @@ def scan_nodes(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> 
         "Scan",
         *(f"state.{at}{name}" for name in names),
         xs,
-        VALID,
+        build.steps.valid,
         outputs=[*(f"next_state.{at}{name}" for name in names), f"{at}ys"],
         body=inner.body([*states, x, valid], [*kept, y]),
         num_scan_inputs=2,

@@ -13,7 +13,6 @@ from typing_extensions import override
 from training.cell import Conditioned, Sourced, State
 from training.export.builder import Builder
 from training.export.recurrence import from_the_beginning
-from training.export.scan import VALID
 from training.export.trace import ROWS, Traces, trace
 from training.export.valid import write_valid
 from training.model import SequenceModel
@@ -57,7 +56,7 @@ def _from_source(cell: Sourced) -> bytes:
     given = [torch.zeros(ROWS, ROWS + 1, cell.encoder.output_size), torch.full((ROWS,), ROWS + 1)]
     made = [f"state.{name}" for name in names]
     traced = trace(_BeginFrom(cell, names), (given,), ["annotations", "annotated"], made, free=[SOURCE, None])
-    build.node("Where", VALID, annotations, zero, output="annotations")
+    build.node("Where", build.steps.valid, annotations, zero, output="annotations")
     build.node("Identity", "lengths", output="annotated")
     build.copy(traced.node, traced.initializer)
     source = helper.make_tensor_value_info(SOURCE, TensorProto.INT64, ["batch", SOURCE])

@@ -9,6 +9,7 @@ from training.data.data import Data
 from training.model import SequenceModel
 from training.pictures.answers import draw_answers
 from training.pictures.confusion import draw_confusion
+from training.pictures.fields import draw_fields
 from training.pictures.free_run import draw_free_run
 from training.pictures.memory import draw_memory
 from training.pictures.parses import draw_parses
@@ -23,9 +24,9 @@ Draw = Callable[[Path, SequenceModel, Data], Mapping[str, float]]
 
 
 def _draw_classes(path: Path, model: SequenceModel, data: Data) -> Mapping[str, float]:
-    """Draw what was taken for what, or of stories what was looked at."""
-    draw: Draw = draw_stories if isinstance(model.cell, MemoryNetwork) else draw_confusion
-    return draw(path, model, data)
+    """Draw what was taken for what; of stories and of grids what was looked at."""
+    draw: Draw = draw_fields if model.cell.across else draw_confusion
+    return (draw_stories if isinstance(model.cell, MemoryNetwork) else draw)(path, model, data)
 
 
 PICTURES: Mapping[str, Draw] = {

@@ -39,6 +39,13 @@ def test_without_a_seed_one_is_drawn_so_that_a_second_try_generates_the_same(cli
     assert seeds[0] == seeds[1] > 0
 
 
+def test_a_search_is_asked_for_without_a_seed(client, fake):
+    list(client.sequence("adder").generate(x=[[1]], max_steps=1, beam_width=3, length_penalty=0.5))
+    asked = fake.requests[0]["parameters"]
+    assert (asked["recur_beam_width"], asked["recur_length_penalty"]) == (3, 0.5)
+    assert "recur_seed" not in asked
+
+
 def test_a_stream_cut_in_the_middle_gives_the_last_answer_replayed_and_applies_once(client, fake):
     s = client.sequence("adder", "a")
     fake.tell(faults=[{"fault": "cut_after", "answers": 2}])

@@ -74,7 +74,7 @@ BAD_PARAMETERS = {
     "integer incarnation": ("recur_incarnation", "int64_param", 1, "string"),
     "long incarnation": ("recur_incarnation", "string_param", "a" * 257, "256 bytes"),
     "NUL in an incarnation": ("recur_incarnation", "string_param", "a\0b", "NUL"),
-} | {name: (name, "int64_param", 1, "not served") for name in ("recur_beam_width", "recur_whatever")}
+} | {name: (name, "int64_param", 1, "not served") for name in ("recur_beam_widths", "recur_whatever")}
 
 
 @pytest.mark.parametrize(("name", "field", "value", "word"), BAD_PARAMETERS.values(), ids=BAD_PARAMETERS.keys())

@@ -15,6 +15,7 @@ from training.data.series import Parts, Series, next_step
 from training.evaluate import evaluate
 from training.model import AsTheyAre, Numbers, SequenceModel, symbol_model
 from training.pictures import PICTURES
+from training.pictures.fields import looks
 from training.pictures.free_run import error_after, runs
 from training.pictures.memory import panels
 from training.pictures.parses import places
@@ -106,6 +107,18 @@ def test_of_a_network_that_reads_its_own_output_the_forced_error_is_told_too(tmp
     x, truth = (torch.from_numpy(array[None]) for array in (series.inputs, series.targets))
     expected = (cell.forced(x, truth, cell.init_state(1))[0] - truth).square().mean().item()
     assert found == {"teacher_forced": pytest.approx(expected)}
+
+
+def test_what_a_grids_answer_has_looked_at_is_drawn_on_the_grid_whatever_layers_are_above(tmp_path):
+    given = data(*(Series(numbers(4, 5), np.array(n)) for n in range(3)), classes=3)
+    torch.manual_seed(0)
+    cell = build_cell("stack", 5, HIDDEN, {"layers": ("grid", "gru")})
+    model = SequenceModel(embedding=Numbers(5), cell=cell, outputs=3, dropout=0.0).eval()
+    assert PICTURES["classify"](tmp_path / "a.png", model, given) == {}
+    assert imread(tmp_path / "a.png").shape[0] > 400
+    x = torch.from_numpy(np.stack([one.inputs for one in given.parts.test]))
+    found = looks(model, x, torch.full((3,), 4))
+    assert all(bool((seen > 0).all()) and seen.shape == x.shape for seen in found.values())
 
 
 def turing_machine() -> SequenceModel:
