@@ -65,13 +65,19 @@ def echo_server() -> Iterator[str]:
 
 
 @contextmanager
-def recur_server(model: zoo.ZooModel, *flags: str) -> Iterator[Serving]:
-    """Serve one model, under the name of the requests, on the measured core."""
+def repository_of(model: zoo.ZooModel) -> Iterator[Path]:
+    """Publish one model under the name of the requests, in a repository that lasts as long as the block."""
     with tempfile.TemporaryDirectory() as folder:
         zoo.publish(Repository(Path(folder)), MODEL, model)
-        with serving(Path(folder), *flags) as server:
-            pin(server.process.pid, MEASURED)
-            yield server
+        yield Path(folder)
+
+
+@contextmanager
+def recur_server(model: zoo.ZooModel, *flags: str) -> Iterator[Serving]:
+    """Serve one model on the measured core."""
+    with repository_of(model) as repository, serving(repository, *flags) as server:
+        pin(server.process.pid, MEASURED)
+        yield server
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from benchmarks.beside import BesidePeer
 from benchmarks.company import Beside, Flooded
+from benchmarks.generation import Generated, Searched
 from benchmarks.latency import HalfLoad
 from benchmarks.memory import Churn, IdleBytes
 from benchmarks.record import Record
@@ -41,6 +42,8 @@ WORKS: Mapping[str, Work] = {
     "rows_64": _rows(64, 0.35),
     "rows_256": _rows(256, 0.55),
     "chunk16_64": Throughput("stream", 64, size=16, batch=(64, 16), bars={"onnxruntime": 0.33}),
+    "generate_64": Generated(sequences=64, bar=0.8),
+    "beam_4": Searched(sequences=16, width=4, bar=4.5),
     "p99_half_load": HalfLoad(streams=64, bar=2.0),
     "p99_slow_reader": Beside(streams=64, sluggish=8, bar=2.0),
     "resets_20k": Flooded("resets", 20_000, allowed=1.0),

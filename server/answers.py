@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
-from models.manifest import TensorSpec
+from models.manifest import Decode, TensorSpec
 from models.tensors import NUMPY, fixed_shape
 from server.errors import RecurError
+from server.generation import draw
 from server.signature import Signature
 from server.turn import Turn
 from server.types import Answer, Arrays, Chunk, Ints, Slots, Stored
@@ -30,7 +32,10 @@ def answers(signature: Signature, turn: Turn, pieces: Sequence[Piece]) -> Iterab
     """
     specs, told = signature.outputs, turn.told() if signature.whole else None
     if len(pieces) == 1 and not turn.errors and not turn.replays:
-        yield from _cut(specs, turn, pieces[0].outputs, told)
+        cut = _cut(specs, turn, pieces[0].outputs, told)
+        if signature.decode is not None and any(chunk.draw for chunk in turn.chunks):
+            cut = _drawn(signature.decode, turn, pieces[0].outputs, cut)
+        yield from cut
         return
     for chunk, first, stop in turn.chunk_rows():
         positions = turn.positions[first:stop]
@@ -61,6 +66,18 @@ def _cut(specs: Sequence[TensorSpec], turn: Turn, outputs: Arrays, told: Ints | 
         time = chunk.time if told is None else int(told[first:stop].max())
         found = {name: array[first:stop, :time] if timed else array[first:stop] for name, array, timed in tensors}
         yield chunk, Answer(found, positions[first:stop])
+
+
+def _drawn(
+    decode: Decode, turn: Turn, outputs: Arrays, cut: Iterable[tuple[Chunk, Answer]]
+) -> Iterable[tuple[Chunk, Answer]]:
+    """Draw what the chunks ask for, all together: apart it takes longer than the model."""
+    asked = {first: chunk.draw for chunk, first, _ in turn.chunk_rows() if chunk.draw is not None}
+    rows = np.array(list(asked), np.intp)
+    found = outputs[decode.output][rows, turn.lengths[rows] - 1]
+    drawn = iter(draw(decode, found, list(asked.values())))
+    for chunk, answer in cut:
+        yield chunk, answer if chunk.draw is None else msgspec.structs.replace(answer, drawn=next(drawn))
 
 
 def _put_together(

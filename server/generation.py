@@ -1,122 +1,133 @@
-"""Draws what a model is fed next from what it answered: one step of generation, the same for the same seed."""
+"""Draws what models are fed next from what they answered: one step of generation, the same for the same seed."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Decode
-from server.types import Array
+from server.sampling import Draw, Drawn, Sampling
+from server.types import Array, Flags, Ints, Words
 
 Probabilities = NDArray[np.float64]
+# SplitMix64's constants.
+GOLDEN, FIRST, SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
-class Sampling(msgspec.Struct, frozen=True):
-    """How to generate.
-
-    Attributes:
-        max_steps: answers at most.
-        temperature: what logits are divided by; 0 takes the most probable.
-        top_k: draw among so many of the most probable; 0 for all.
-        top_p: draw among the fewest of the most probable that together have this probability.
-        seed: None where the client leaves it to the server.
-        beam_width: hypotheses of a search for the most probable; 0 where steps are drawn instead.
-        length_penalty: the power of the length by which a hypothesis's log-probability is divided.
-    """
-
-    max_steps: int
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int | None = None
-    beam_width: int = 0
-    length_penalty: float = 1.0
-
-    @property
-    def draws(self) -> bool:
-        """Whether anything is said that matters only where steps are drawn."""
-        return self != Sampling(self.max_steps, beam_width=self.beam_width, length_penalty=self.length_penalty)
-
-
-class Drawn(NamedTuple):
-    """What one step gave.
-
-    Attributes:
-        value: what is fed back, `[…]` as one step of the decoded input.
-        log_prob: its natural logarithm of probability as the model has it, whatever the sampling.
-        ends: whether it is the symbol that ends a sequence.
-        stops: whether the sequence stops without another value, which `value` then does not tell.
-    """
-
-    value: Array
-    log_prob: float
-    ends: bool
-    stops: bool = False
-
-
-def draw(decode: Decode, answer: Array, how: Sampling, seed: int, number: int) -> Drawn:
-    """Draw from one step's answer.
+def draw(decode: Decode, answers: Array, draws: Sequence[Draw]) -> list[Drawn]:
+    """Draw from a step's answer for each row.
 
     Args:
-        decode: what kind of answer it is.
-        answer: logits `[symbols]` for `categorical` and `argmax`, logits `[…]` for `bernoulli`, the value itself for
-            `identity`.
-        how: temperature, top_k and top_p; for symbols alone.
-        seed: of the whole generation; the draw depends on it, `number` and `answer`, and on nothing that ran beside.
-        number: of the step, from 0.
+        decode: what kind of answers they are.
+        answers: logits `[rows, symbols]` for `categorical` and `argmax`, logits `[rows, …]` for `bernoulli`, the values
+            themselves for `identity`.
+        draws: one a row.
     """
     if decode.sampling == "identity":
-        return Drawn(answer, 0.0, ends=False)
-    logits = answer.astype(np.float64)
-    if decode.stop_unit:
-        return _draw_or_stop(decode, logits, how, _uniform(seed, number, 2))
+        return [Drawn(answer, 0.0, ends=False) for answer in answers]
+    logits = answers.astype(np.float64)
     if decode.sampling == "bernoulli":
-        units = _uniform(seed, number, logits.size).reshape(logits.shape) < _sigmoid(logits / (how.temperature or 1.0))
-        return Drawn(units, float(-np.logaddexp(0.0, np.where(units, -logits, logits)).sum()), ends=False)
-    return _draw_symbol(decode, logits, how, _uniform(seed, number, 1).item())
+        return _draw_units(logits, draws)
+    if decode.stop_unit:
+        return _draw_or_stop(decode, logits, draws)
+    symbols, log_probs = _draw_symbols(decode, logits, draws, _uniforms(draws, 1)[:, 0])
+    ends = symbols == (-1 if decode.end is None else decode.end)
+    return [*map(Drawn, symbols, log_probs.tolist(), ends.tolist())]
 
 
-def _draw_or_stop(decode: Decode, logits: Probabilities, how: Sampling, uniforms: Probabilities) -> Drawn:
+def _draw_units(logits: Probabilities, draws: Sequence[Draw]) -> list[Drawn]:
+    temperatures = _temperatures(draws).reshape(-1, *[1] * (logits.ndim - 1))
+    uniforms = _uniforms(draws, logits[0].size).reshape(logits.shape)
+    units = uniforms < _sigmoid(logits / np.where(temperatures, temperatures, 1.0))
+    log_probs = -np.logaddexp(0.0, np.where(units, -logits, logits)).reshape(len(draws), -1).sum(-1)
+    return [Drawn(value, log_prob, ends=False) for value, log_prob in zip(units, log_probs.tolist(), strict=True)]
+
+
+def _draw_or_stop(decode: Decode, logits: Probabilities, draws: Sequence[Draw]) -> list[Drawn]:
     """Draw first whether the sequence stops, by its last logit, and then a symbol; greedily it stops if that is likely.
 
     Deep Learning, section 10.2.3: a Bernoulli unit that ends the sequence.
     """
-    symbols, stop = logits[:-1], float(logits[-1])
-    stops = stop > 0 if _is_greedy(decode, how) else float(uniforms[0]) < float(_sigmoid(np.array(stop)))
-    if stops:
-        return Drawn(np.array(0), -float(np.logaddexp(0.0, -stop)), ends=True, stops=True)
-    drawn = _draw_symbol(decode, symbols, how, float(uniforms[1]))
-    return drawn._replace(log_prob=drawn.log_prob - float(np.logaddexp(0.0, stop)))
+    stop, uniforms = logits[:, -1], _uniforms(draws, 2)
+    stops = np.where(_is_greedy(decode, draws), stop > 0, uniforms[:, 0] < _sigmoid(stop))
+    symbols, log_probs = _draw_symbols(decode, np.ascontiguousarray(logits[:, :-1]), draws, uniforms[:, 1])
+    log_probs = np.where(stops, -np.logaddexp(0.0, -stop), log_probs - np.logaddexp(0.0, stop))
+    return [*map(Drawn, np.where(stops, 0, symbols), log_probs.tolist(), stops.tolist(), stops.tolist())]
 
 
-def _draw_symbol(decode: Decode, logits: Probabilities, how: Sampling, uniform: float) -> Drawn:
-    log_probs = logits - np.logaddexp.reduce(logits)
-    symbol = int(logits.argmax()) if _is_greedy(decode, how) else _symbol(logits, how, uniform)
-    return Drawn(np.array(symbol), float(log_probs[symbol]), ends=symbol == decode.end)
+def _draw_symbols(
+    decode: Decode, logits: Probabilities, draws: Sequence[Draw], uniforms: Probabilities
+) -> tuple[Ints, Probabilities]:
+    """Give a symbol of each row, and its log-probability."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    sums = np.log(np.exp(shifted).sum(-1))
+    greedy = _is_greedy(decode, draws)
+    symbols = logits.argmax(-1)
+    if not greedy.all():
+        with np.errstate(over="ignore"):  # a temperature next to none leaves the most probable alone
+            scaled = shifted / np.where(greedy, 1.0, _temperatures(draws))[:, None]
+        symbols = np.where(greedy, symbols, _chosen(scaled, draws, uniforms))
+    rows = np.arange(len(draws))
+    return symbols, shifted[rows, symbols] - sums
 
 
-def _is_greedy(decode: Decode, how: Sampling) -> bool:
-    return decode.sampling == "argmax" or how.temperature == 0
+def _chosen(scaled: Probabilities, draws: Sequence[Draw], uniforms: Probabilities) -> Ints:
+    """Draw a symbol of each row, of the most probable ones where a row asks for that."""
+    chosen = _places(np.exp(scaled), uniforms)
+    some = np.flatnonzero([draw.how.top_k > 0 or draw.how.top_p < 1.0 for draw in draws])
+    if len(some):
+        hows = [draws[row].how for row in some.tolist()]
+        chosen[some] = _chosen_of_the_most_probable(scaled[some], hows, uniforms[some])
+    return chosen
 
 
-def _symbol(logits: Probabilities, how: Sampling, uniform: float) -> int:
-    """Draw one of the most probable symbols."""
-    with np.errstate(over="ignore"):  # a temperature next to none leaves the most probable alone
-        scaled = (logits - logits.max()) / how.temperature
-    order = np.argsort(-scaled, kind="stable")[: how.top_k or None]
-    weights = np.exp(scaled[order])
-    sums = (weights / weights.sum()).cumsum()
-    if how.top_p < 1.0:
-        order = order[: int(np.searchsorted(sums, how.top_p)) + 1]
-        sums = sums[: len(order)]
-    place = np.searchsorted(sums, uniform * sums[-1], side="right")
-    return int(order[min(int(place), len(order) - 1)])
+def _chosen_of_the_most_probable(scaled: Probabilities, hows: Sequence[Sampling], uniforms: Probabilities) -> Ints:
+    # By the logits: the weights of two that are nearly alike may be the same number.
+    order = np.argsort(-scaled, axis=-1, kind="stable")
+    ranked, ranks = np.exp(np.take_along_axis(scaled, order, -1)), np.arange(scaled.shape[1])
+    ranked[ranks >= np.array([how.top_k or len(ranks) for how in hows])[:, None]] = 0.0
+    sums = ranked.cumsum(-1)
+    # So many that together they have the share: what comes before the last of them has less.
+    ranked[(sums - ranked) / sums[:, -1:] >= np.array([how.top_p for how in hows])[:, None]] = 0.0
+    chosen: Ints = np.take_along_axis(order, _places(ranked, uniforms)[:, None], -1)[:, 0]
+    return chosen
 
 
-def _uniform(seed: int, number: int, count: int) -> Probabilities:
-    """Numbers from 0 to 1 that belong to one step of one generation, whichever steps were drawn before."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed, number], np.uint64))).random(count)
+def _places(weights: Probabilities, uniforms: Probabilities) -> Ints:
+    """Give the place of each row that a number from 0 to 1 falls on, places being as wide as their weights."""
+    sums = weights.cumsum(-1)
+    places = (sums <= (uniforms * sums[:, -1])[:, None]).sum(-1)
+    # By rounding a number may fall past the last place that has any weight.
+    last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(-1)
+    found: Ints = np.minimum(places, last)
+    return found
+
+
+def _is_greedy(decode: Decode, draws: Sequence[Draw]) -> Flags:
+    greedy: Flags = (_temperatures(draws) == 0) | (decode.sampling == "argmax")
+    return greedy
+
+
+def _temperatures(draws: Sequence[Draw]) -> Probabilities:
+    return np.array([draw.how.temperature for draw in draws])
+
+
+def _uniforms(draws: Sequence[Draw], count: int) -> Probabilities:
+    """Numbers from 0 to 1, `[rows, count]`, that belong to one step of one generation, whatever was drawn before.
+
+    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014: SplitMix64, from the mixed seed on.
+    """
+    seeds = np.array([draw.seed for draw in draws], np.uint64)
+    numbers = np.array([draw.number for draw in draws], np.uint64)
+    places = numbers[:, None] * np.uint64(count) + np.arange(1, count + 1, dtype=np.uint64)
+    words = _mixed(_mixed(seeds)[:, None] + (places * GOLDEN).astype(np.uint64))
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mixed(words: Words) -> Words:
+    words = (words ^ (words >> np.uint64(30))) * FIRST
+    words = (words ^ (words >> np.uint64(27))) * SECOND
+    return words ^ (words >> np.uint64(31))
 
 
 def _sigmoid(logits: Probabilities) -> Probabilities:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from models.errors import ModelUnsupported
-from models.manifest import ANSWERED, RESERVED, TensorSpec
+from models.manifest import ANSWERED, RESERVED, Decode, TensorSpec
 from models.runner import Runner
 from models.tensors import TIME, Shape
 from server.types import Part
@@ -28,6 +28,7 @@ class Signature(NamedTuple):
             together where they have the same sizes.
         texts: the inputs that may come as text, with their vocabularies.
         whole: whether a sequence is answered when it is complete, and not before.
+        decode: how an answer is fed back; None where it cannot be.
     """
 
     inputs: Sequence[TensorSpec]
@@ -37,6 +38,7 @@ class Signature(NamedTuple):
     free: Sequence[tuple[str, int]] = ()
     texts: Mapping[str, Vocabulary] = NO_TEXTS
     whole: bool = False
+    decode: Decode | None = None
 
 
 def signatures_of(runner: Runner, texts: Mapping[str, Vocabulary] = NO_TEXTS) -> Mapping[Part, Signature]:
@@ -52,6 +54,7 @@ def signatures_of(runner: Runner, texts: Mapping[str, Vocabulary] = NO_TEXTS) ->
         free=_free(manifest.inputs),
         texts=texts,
         whole=whole,
+        decode=manifest.decode,
     )
     peek = run._replace(starting=())
     if runner.peek_outputs:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.device_array import Rows
 from server.errors import RecurError
+from server.sampling import Draw, Drawn
 
 Array = NDArray[np.generic]
 Arrays = Mapping[str, Array]
@@ -74,12 +75,14 @@ class Answer(msgspec.Struct, frozen=True, eq=False):
         positions: steps that each row's sequence has had, `[rows]`.
         replayed: the rows whose stored answer is given again, `[rows]`; None for none.
         errors: by row; empty where all is well.
+        drawn: what is fed back, where the chunk asked for a draw and ran.
     """
 
     outputs: Arrays
     positions: Ints
     replayed: Flags | None = None
     errors: Mapping[int, RecurError] = {}
+    drawn: Drawn | None = None
 
 
 class Lease(NamedTuple):
@@ -131,6 +134,7 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
         digest: of the request of which this is a later step; None for the chunk's own inputs.
         before: steps that the request has had in earlier chunks.
         held: it waits until its client has read, though its turn may come.
+        draw: what is to be drawn from the answer to the last step, of one row.
         lease: the rows' own slots, where they are all of the one sequence that `ids` has; None where each has its own.
     """
 
@@ -165,6 +169,7 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
     before: int = 0
     held: bool = False
     lease: Lease | None = None
+    draw: Draw | None = None
 
     @property
     def rows(self) -> int:

@@ -8,8 +8,8 @@ import msgspec
 
 from server.digest import life_of
 from server.errors import InvalidRequest
-from server.generation import Sampling
 from server.pb import grpc_service_pb2 as pb
+from server.sampling import Sampling
 from server.types import UNNUMBERED, SequenceId
 
 LONGEST_ID = 256

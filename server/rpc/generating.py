@@ -9,9 +9,10 @@ import numpy as np
 from models.tensors import NUMPY
 from server.codec.answers import Tensor, encode_generated, text_tensor
 from server.errors import InvalidRequest
-from server.generation import Drawn, draw
+from server.generation import draw
 from server.rpc.exchange import Exchange
 from server.rpc.prompt import Prompt
+from server.sampling import Draw, Drawn
 from server.sessions import Sessions
 from server.types import Answer, Array, Chunk, Scope
 
@@ -56,12 +57,11 @@ class Generating:
         self._prompt = prompt
         self._sessions = sessions
         self._answers = answers
-        self._number = 0
 
     def begin(self, scope: Scope, client: int) -> Chunk:
         """Make the chunk that begins it."""
         chunk = self._prompt.chunk(scope, client, self.take)
-        self._seed = self._prompt.seed
+        self._draw = chunk.draw = Draw(self._prompt.how, self._prompt.seed, 0)
         return chunk
 
     def take(self, chunk: Chunk, answer: Answer) -> Chunk | None:
@@ -72,25 +72,33 @@ class Generating:
         replayed = answer.replayed is not None and bool(answer.replayed.item(0))
         position, prompt = answer.positions.item(0), self._prompt
         if replayed:
-            self._number = position - prompt.first - prompt.length
-        found = answer.outputs[prompt.decode.output][0, 0 if self._number else prompt.length - 1]
-        drawn = draw(prompt.decode, found, prompt.how, self._seed, self._number)
-        reason = self._reason(drawn, replayed=replayed)
-        self._number += 1
-        if reason:
+            self._draw = self._draw._replace(number=position - prompt.first - prompt.length)
+        number = self._draw.number
+        drawn = answer.drawn
+        if drawn is None:
+            [drawn] = draw(prompt.decode, self._last(answer), [self._draw])
+        if reason := self._reason(drawn, replayed=replayed):
             self._finish(chunk, drawn, position, reason, replayed=replayed)
             return None
         reads = self._answers.send(self._encoded(drawn, position, "", replayed=False))
-        following = prompt.following(chunk, drawn.value[None], position, self._number - 1, held=not reads)
+        self._draw = self._draw._replace(number=number + 1)
+        following = prompt.following(
+            chunk, np.asarray(drawn.value)[None], position, number, draw=self._draw, held=not reads
+        )
         if not reads:
             self._answers.hold(partial(self._sessions.resume, following))
         return following
+
+    def _last(self, answer: Answer) -> Array:
+        """Give what a draw is from, `[1, …]`."""
+        place = 0 if self._draw.number else self._prompt.length - 1
+        return answer.outputs[self._prompt.decode.output][:, place]
 
     def _reason(self, drawn: Drawn, *, replayed: bool) -> Reason:
         """Why nothing more is generated; empty where more is."""
         if drawn.ends:
             return "stop_unit" if drawn.stops else "end"
-        if self._number + 1 >= self._prompt.most:
+        if self._draw.number + 1 >= self._prompt.most:
             return "length" if self._prompt.most == self._prompt.how.max_steps else "limit"
         return "cancelled" if replayed or not self._answers.open else ""
 

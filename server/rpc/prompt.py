@@ -15,10 +15,10 @@ from server.codec.tensors import Tensors
 from server.columns import constant, no_flags, no_words
 from server.digest import digests
 from server.errors import InvalidRequest
-from server.generation import Sampling
 from server.limits import Limits
 from server.rpc.exchange import Exchange
 from server.rpc.parts import size_of
+from server.sampling import Draw, Sampling
 from server.types import UNNUMBERED, Array, Chunk, Done, Lease, Scope
 
 
@@ -78,7 +78,16 @@ class Prompt:
         """Steps that the sequence had before the prompt, where they are counted."""
         return self._chunk.steps.item(0)
 
-    def following(self, chunk: Chunk, values: Array, position: int, generated: int, *, held: bool = False) -> Chunk:
+    def following(
+        self,
+        chunk: Chunk,
+        values: Array,
+        position: int,
+        generated: int,
+        *,
+        draw: Draw | None = None,
+        held: bool = False,
+    ) -> Chunk:
         """Make the chunk of one step after another.
 
         Args:
@@ -86,6 +95,7 @@ class Prompt:
             values: what is fed to it, `[rows, …]` as one step of the decoded input.
             position: steps that the sequence has had.
             generated: steps of those that the request has had after its prompt.
+            draw: from what comes of it.
             held: whether it waits until the client has read.
         """
         rows = len(values)
@@ -110,6 +120,7 @@ class Prompt:
             deadline=float("inf"),
             timer=None,
             cuts=[],
+            draw=draw,
             held=held,
         )
         self._chunk.cuts = [following]

@@ -1,9 +1,10 @@
+import asyncio
 import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,17 +12,18 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import beside as peers
-from benchmarks import company, latency, memory, scheduling, throughput, training_step
+from benchmarks import company, generation, latency, memory, scheduling, stepping, throughput, training_step, writing
 from benchmarks.beside import BesidePeer
 from benchmarks.company import Beside, Flooded
 from benchmarks.latency import HalfLoad
 from benchmarks.memory import PORTIONS, Churn, IdleBytes
-from benchmarks.processes import LOAD, Unmeasured, echo_server, measure, resident_bytes
+from benchmarks.processes import LOAD, Unmeasured, echo_server, measure, recur_server, repository_of, resident_bytes
 from benchmarks.record import Record, compare
 from benchmarks.scheduler import seconds_a_step
 from benchmarks.scheduling import Scheduling
 from benchmarks.throughput import Throughput
 from benchmarks.works import WORKS
+from benchmarks.writer import writer
 
 MIB = 2**20
 
@@ -252,3 +254,40 @@ def test_the_load_s_processes_measure_the_echo():
 def test_a_process_that_fails_gives_its_sentence_and_no_traceback():
     with pytest.raises(Unmeasured, match="sequence_status"), echo_server() as address:
         measure("benchmarks.load", address, "rows", "2", "8", core=LOAD)
+
+
+def test_what_is_generated_is_compared_with_steps_of_the_engine_and_of_a_stream(monkeypatch, tmp_path):
+    printed = {
+        ("benchmarks.stepping", str(tmp_path)): 1000.0,
+        ("benchmarks.writing", "RECUR", "64", "0"): 900.0,
+        ("benchmarks.writing", "RECUR", "64", "-1"): 600.0,
+    }
+    stand_in(monkeypatch, generation, printed)
+    monkeypatch.setattr(generation, "repository_of", lambda _: nullcontext(tmp_path))
+    records = list(generation.Generated(sequences=64, bar=0.8, rounds=1).records("generate"))
+    assert [(record.reference, record.ratio, record.reached) for record in records] == [
+        ("engine", 0.9, True),
+        ("stepped", 1.5, None),
+    ]
+
+
+def test_a_step_of_a_search_is_compared_with_one_that_is_drawn(monkeypatch):
+    printed = {("benchmarks.writing", "RECUR", "16", "0"): 900.0, ("benchmarks.writing", "RECUR", "16", "4"): 300.0}
+    stand_in(monkeypatch, generation, printed)
+    [record] = generation.Searched(sequences=16, width=4, bar=4.5, rounds=1).records("beam")
+    assert (record.reference, record.better, record.reached) == ("drawn", "lower", True)
+    assert record.ratio == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("width", [0, 3, -1])
+def test_sequences_write_search_and_step_for_real(width):
+    with recur_server(writer()) as server:
+        rate = asyncio.run(writing.drive(server.listen, 4, width, warm_seconds=0.05, seconds=0.2))
+    assert rate > 0
+
+
+def test_the_engine_steps_without_a_transport(monkeypatch):
+    for name, value in {"WARM_SECONDS": 0.05, "SECONDS": 0.1}.items():
+        monkeypatch.setattr(stepping, name, value)
+    with repository_of(writer()) as repository:
+        assert asyncio.run(stepping.steps_a_second(repository, 4)) > 0

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.manifest import Decode
-from server.generation import Sampling, draw
+from server.generation import draw
+from server.sampling import Draw, Sampling
 
 CATEGORICAL = Decode("y", "x", "categorical", end=2)
 LOGITS = np.array([0.5, -1.0, 2.0, 0.0], np.float32)
@@ -15,7 +16,8 @@ DRAWS = 4000
 
 
 def drawn(logits=LOGITS, *, decode=CATEGORICAL, seed=1, number=0, **how):
-    return draw(decode, np.asarray(logits, np.float32), Sampling(9, **how), seed, number)
+    [found] = draw(decode, np.asarray(logits, np.float32)[None], [Draw(Sampling(9, **how), seed, number)])
+    return found
 
 
 def symbols(**how):
@@ -97,7 +99,7 @@ STOPS = Decode("y", "x", "categorical", stop_unit=True)
 
 def test_a_unit_that_stops_is_drawn_before_the_symbol_and_as_often_as_it_says():
     answer = np.array([0.0, 1.0, -1.0, -0.5])
-    drawn = [draw(STOPS, answer, Sampling(9), seed, 3) for seed in range(4000)]
+    drawn = draw(STOPS, np.stack([answer] * 4000), [Draw(Sampling(9), seed, 3) for seed in range(4000)])
     stops = sum(one.stops for one in drawn) / len(drawn)
     assert stops == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.03)
     assert all(one.ends == one.stops for one in drawn)
@@ -111,6 +113,23 @@ def test_a_unit_that_stops_is_drawn_before_the_symbol_and_as_often_as_it_says():
 
 def test_greedily_a_unit_stops_where_that_is_likely():
     for logit, stops in ((0.1, True), (-0.1, False)):
-        drawn = draw(STOPS, np.array([0.0, 2.0, logit]), Sampling(9, temperature=0.0), 0, 0)
-        assert drawn.stops == stops
-        assert stops or drawn.value == 1
+        found = drawn(np.array([0.0, 2.0, logit]), decode=STOPS, temperature=0.0)
+        assert found.stops == stops
+        assert stops or found.value == 1
+
+
+HOWS = [Sampling(9), Sampling(9, temperature=0.0), Sampling(9, temperature=0.3, top_k=2), Sampling(9, top_p=0.5)]
+
+
+@given(
+    st.integers(1, 70).flatmap(lambda rows: arrays(np.float32, (rows, 19), elements=st.floats(-30, 30, width=32))),
+    st.integers(0, 2**63),
+    st.sampled_from([CATEGORICAL, STOPS, Decode("y", "x", "bernoulli"), Decode("y", "x", "identity")]),
+)
+def test_a_row_is_drawn_to_the_same_bits_whatever_rows_are_drawn_with_it(answers, seed, decode):
+    draws = [Draw(HOWS[row % len(HOWS)], seed + row % 3, row) for row in range(len(answers))]
+    together = draw(decode, answers, draws)
+    for row, found in enumerate(together):
+        [alone] = draw(decode, answers[row : row + 1], draws[row : row + 1])
+        assert np.array_equal(alone.value, found.value)
+        assert alone[1:] == found[1:]

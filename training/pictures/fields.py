@@ -22,12 +22,13 @@ def draw_fields(path: Path, model: SequenceModel, data: Data) -> Mapping[str, fl
     Those of the logit that it was given, and those of what each of the horizontal networks puts out in the middle.
     """
     batch = collate(data.parts.test[:SHOWN])
-    figure = Figure(figsize=(2 * SHOWN, 8), layout="constrained")
-    axes = figure.subplots(4, SHOWN, squeeze=False)
+    columns = len(batch.x)
+    figure = Figure(figsize=(2 * columns, 8), layout="constrained")
+    axes = figure.subplots(4, columns, squeeze=False)
     rows = {"read": batch.x, **looks(model.eval(), batch.x, batch.lengths)}
     for place, (name, seen) in enumerate(rows.items()):
         for at, one in zip(axes[place], seen, strict=True):
-            at.imshow(one, cmap="gray" if name == "read" else "magma")
+            at.imshow(one.numpy(), cmap="gray" if name == "read" else "magma")
             at.set_xticks([])
             at.set_yticks([])
         axes[place][0].set_ylabel(name)
