@@ -11,6 +11,7 @@ from models.errors import ModelError
 from models.importing import import_model
 from models.loading import load_checked
 from models.manifest import Manifest
+from models.page import write_page
 from models.repository import DEFAULT, ModelVersion, Repository
 from models.tensors import NUMPY, Shape, describe_shape, fixed_shape
 from models.told import add_options, told_by
@@ -53,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("name", metavar="NAME")
         one.add_argument("--version", type=int, metavar="N", help="default: the newest")
         one.set_defaults(command=command)
+    text = "write one HTML file with the pictures of what the models have learnt"
+    page = commands.add_parser("page", parents=[shared], help=text, description=text)
+    page.add_argument("file", type=Path, metavar="FILE.html")
+    page.add_argument("name", nargs="*", metavar="NAME", help="of models (default: all)")
+    page.set_defaults(command=_page)
     text = "publish a model from elsewhere: a graph whose states are inputs and outputs"
     add_options(importing := commands.add_parser("import", parents=[shared], help=text, description=text))
     importing.set_defaults(command=_import)
@@ -105,6 +111,15 @@ def _check(options: argparse.Namespace, repository: Repository) -> int:
         f"{place.name} {place.version}: files as published, golden answers within {checked.golden_error:.2g} "
         f"(tolerance {checked.manifest.tolerance:.2g})\n"
     )
+    return OK
+
+
+def _page(options: argparse.Namespace, repository: Repository) -> int:
+    shown = write_page(options.file, repository, options.name)
+    if not shown:
+        sys.stderr.write(f"models: no model in {repository.root} has pictures; `python -m training train` draws them\n")
+        return FAILED
+    _say(f"{options.file}: {', '.join(shown)}")
     return OK
 
 

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -120,10 +121,16 @@ def _answers(graph: bytes, fed: Arrays) -> Arrays:
 
 
 def publish(
-    repository: Repository, name: str, model: ZooModel, *, vocabulary: str | None = None, **overrides: object
+    repository: Repository,
+    name: str,
+    model: ZooModel,
+    *,
+    vocabulary: str | None = None,
+    pictures: Mapping[str, bytes] = MappingProxyType({}),
+    **overrides: object,
 ) -> ModelVersion:
     """Publish the next version of `name`; `overrides` replace fields of its manifest."""
-    files = model.files()
+    files = {**model.files(), **pictures}
     if vocabulary is not None:
         files[VOCABULARY] = vocabulary.encode()
         overrides["vocabulary"] = VOCABULARY

@@ -13,6 +13,7 @@ from training.data.cli import add_data
 from training.errors import Interrupted, TrainingError, WrongUse
 from training.job import STAGES, Job
 from training.listing import list_architectures, list_recipes
+from training.pages import architectures_table, reproduction_page
 from training.processes import is_first
 from training.recipe import read_recipe, recipe_names
 from training.run import Run
@@ -75,12 +76,20 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="as JSON, with the formula of what each learns and the source of the published figure",
     )
-    listing.set_defaults(command=lambda options: sys.stdout.write(list_architectures(as_json=options.json)))
+    listing.add_argument("--markdown", action="store_true", help="as the table of README.md")
+    listing.set_defaults(command=_list)
     recipes = commands.add_parser("recipes", help="the recipes that Recur ships, with what each reached")
-    recipes.set_defaults(command=lambda _: sys.stdout.write(list_recipes()))
+    recipes.add_argument("--markdown", action="store_true", help="as docs/reproduction.md")
+    recipes.set_defaults(
+        command=lambda options: sys.stdout.write(reproduction_page() if options.markdown else list_recipes())
+    )
     add_data(commands)
     add_generative(commands)
     return parser
+
+
+def _list(options: argparse.Namespace) -> None:
+    sys.stdout.write(architectures_table() if options.markdown else list_architectures(as_json=options.json))
 
 
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
 
 from training.architectures import ARCHITECTURES
 from training.recipe import Recipe, read_recipe, recipe_names
@@ -29,24 +30,33 @@ SECTIONS = {
 
 def list_architectures(*, as_json: bool) -> str:
     """Write a line for each architecture, in the chapter's order, or all of it as JSON."""
-    names = sorted(
+    if as_json:
+        return json.dumps([_described(name, recipes_of(name)) for name in in_order()], indent=2) + "\n"
+    return "".join(_line(name, recipes_of(name)) for name in in_order())
+
+
+def in_order() -> list[str]:
+    """Name the architectures in the chapter's order."""
+    return sorted(
         ARCHITECTURES, key=lambda name: ([int(part) for part in ARCHITECTURES[name].section.split(".")], name)
     )
-    recipes = [read_recipe(name) for name in recipe_names()]
-    of = {name: _first_the_compared([one for one in recipes if one.architecture == name]) for name in names}
-    if as_json:
-        return json.dumps([_described(name, of[name]) for name in names], indent=2) + "\n"
-    return "".join(_line(name, of[name]) for name in names)
+
+
+@cache
+def shipped() -> tuple[Recipe, ...]:
+    """Read all recipes that Recur ships."""
+    return tuple(map(read_recipe, recipe_names()))
+
+
+def recipes_of(name: str) -> list[Recipe]:
+    """Give the recipes of an architecture: those with a published figure first, then those with any."""
+    recipes = [one for one in shipped() if one.architecture == name]
+    return sorted(recipes, key=lambda one: (one.figure.published is None, one.figure.reached is None, one.name))
 
 
 def list_recipes() -> str:
     """Write a line for each recipe: its architecture, its task, what it reached and what it is held to."""
-    return "".join(_recipe_line(read_recipe(name)) for name in recipe_names())
-
-
-def _first_the_compared(recipes: list[Recipe]) -> list[Recipe]:
-    """Put those with a published figure first, then those with any."""
-    return sorted(recipes, key=lambda one: (one.figure.published is None, one.figure.reached is None, one.name))
+    return "".join(map(_recipe_line, shipped()))
 
 
 def _described(name: str, recipes: Sequence[Recipe]) -> dict[str, object]:
@@ -71,15 +81,15 @@ def _described(name: str, recipes: Sequence[Recipe]) -> dict[str, object]:
 def _line(name: str, recipes: Sequence[Recipe]) -> str:
     line = ARCHITECTURES[name]
     options = " ".join(f"{key}={json.dumps(value)}" for key, value in line.options.items())
-    shown = f"{recipes[0].name}: {_figures(recipes[0])}" if recipes else ""
+    shown = f"{recipes[0].name}: {figures(recipes[0])}" if recipes else ""
     return f"{name:<22} {line.section:<8} {SECTIONS[line.section]:<52} {shown:<75} {options}".rstrip() + "\n"
 
 
 def _recipe_line(recipe: Recipe) -> str:
-    return f"{recipe.name:<28} {recipe.architecture:<22} {recipe.task:<12} {_figures(recipe)}\n"
+    return f"{recipe.name:<28} {recipe.architecture:<22} {recipe.task:<12} {figures(recipe)}\n"
 
 
-def _figures(recipe: Recipe) -> str:
+def figures(recipe: Recipe) -> str:
     """Say the figure with its metric, beside what it must be and what was published."""
     figure = recipe.figure
     said = [f"{TASKS[recipe.task].metric} {'not measured' if figure.reached is None else f'{figure.reached:.4g}'}"]
