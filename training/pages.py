@@ -9,10 +9,10 @@ from training.tasks import TASKS
 
 REPRODUCTION = """# Reproduction
 
-What every recipe reached when it was last trained in full, beside what it is held to and what was published. One training
-each with seed 0, but where its recipe says otherwise, so that the last digit is soft. Epochs are chosen on the validation
-part, figures are of the test part. `python -m training train NAME` trains one, and its run folder has the pictures and the
-time that it took; `python -m training recipes --markdown` writes this page.
+What every recipe reached when it was last trained in full, beside what it is held to and what was published. One
+training each with seed 0, but where its recipe says otherwise, so that the last digit is soft. Epochs are chosen on
+the validation part, figures are of the test part. `python -m training train NAME` trains one, and its run folder has
+the pictures and the time that it took; `python -m training recipes --markdown` writes this page.
 """
 
 
