@@ -53,5 +53,6 @@ WORKS: Mapping[str, Work] = {
     "scheduler_us": Scheduling(allowed=3.0),
     "train_lstm": BesidePeer("benchmarks.training_step", ("lstm", "{}"), "torch", bar=1.15),
     "train_gru": BesidePeer("benchmarks.training_step", ("gru", "{}"), "torch", bar=1.15),
+    "tree_balanced": BesidePeer("benchmarks.trees", ("{}",), "chain", bar=1.0),
     "esn_1000": BesidePeer("benchmarks.reservoir", ("{}", "1000", "100000"), "reservoirpy", bar=2.0),
 }

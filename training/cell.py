@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -76,8 +77,13 @@ class Cell(nn.Module, abc.ABC):
             state = next_state
         return torch.stack(outputs, 1), state
 
-    def draw_inputs(self, rows: int, time: int, state: State, random: np.random.Generator) -> Array | None:
-        """Draw inputs `[rows, time, …]` that may follow a state, where not all may; None for a cell that takes any."""
+    def draw_inputs(
+        self, rows: int, time: int, state: State, random: np.random.Generator
+    ) -> tuple[Array, NDArray[np.int64]] | None:
+        """Draw inputs `[rows, time, …]` that may follow a state, where not all may, and how many of each row may.
+
+        None for a cell that takes any.
+        """
         return None
 
     def check_state(self, state: State, batch_size: int) -> None:
@@ -175,6 +181,13 @@ def state_shapes(cell: Cell) -> dict[str, tuple[int | str, ...]]:
         sizes = tuple(tensor.shape[1:])
         shapes[name] = (cell.free[name], *sizes[1:]) if name in cell.free else sizes
     return shapes
+
+
+def some_lengths(rows: int, time: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Draw how many steps each row has, `[rows]`; at least one has them all."""
+    lengths = random.integers(1, time + 1, rows)
+    lengths[random.integers(rows)] = time
+    return lengths
 
 
 def where_rows(chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.manifest import Manifest
 from models.runner import Array, Arrays, Runner
-from training.cell import Source, Sourced
+from training.cell import Source, Sourced, some_lengths
 from training.errors import VerificationFailed
 from training.export.lint import varying_operators
 from training.export.start import CONTEXT, SOURCE
@@ -173,11 +173,10 @@ def _followed(model: SequenceModel, trial: Trial) -> Trial:
 def _trial(model: SequenceModel, random: np.random.Generator) -> Trial:
     rows, time = int(random.integers(1, MOST_ROWS + 1)), int(random.integers(1, MOST_STEPS + 1))
     states = _random_states(model, rows, random)
-    lengths = random.integers(1, time + 1, rows)
-    lengths[random.integers(rows)] = time
     state = {name.removeprefix("state."): torch.from_numpy(array) for name, array in states.items()}
     drawn = model.cell.draw_inputs(rows, time, state, random)
-    return Trial(_random_inputs(model, (rows, time), random) if drawn is None else drawn, lengths, states)
+    x, lengths = drawn or (_random_inputs(model, (rows, time), random), some_lengths(rows, time, random))
+    return Trial(x, lengths, states)
 
 
 def _random_inputs(model: SequenceModel, shape: tuple[int, int], random: np.random.Generator) -> Array:

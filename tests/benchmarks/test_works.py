@@ -9,10 +9,22 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from benchmarks import __main__ as command
 from benchmarks import beside as peers
-from benchmarks import company, generation, latency, memory, scheduling, stepping, throughput, training_step, writing
+from benchmarks import (
+    company,
+    generation,
+    latency,
+    memory,
+    scheduling,
+    stepping,
+    throughput,
+    training_step,
+    trees,
+    writing,
+)
 from benchmarks.beside import BesidePeer
 from benchmarks.company import Beside, Flooded
 from benchmarks.latency import HalfLoad
@@ -24,6 +36,7 @@ from benchmarks.scheduling import Scheduling
 from benchmarks.throughput import Throughput
 from benchmarks.works import WORKS
 from benchmarks.writer import writer
+from training.architectures.trees import read_trees
 
 MIB = 2**20
 
@@ -104,6 +117,18 @@ def test_updates_are_timed_of_either_layer(monkeypatch, cell, whose):
     for name, size in {"FEATURES": 3, "HIDDEN": 4, "ROWS": 2, "STEPS": 5, "UPDATES": 1}.items():
         monkeypatch.setattr(training_step, name, size)
     assert 0 < training_step.seconds_an_update(cell, whose) < 60
+
+
+@pytest.mark.parametrize("shape", ["recur", "chain"])
+def test_updates_are_timed_over_trees_of_either_shape(monkeypatch, shape):
+    for name, size in {"SIZE": 4, "ROWS": 2, "WORDS": 8, "UPDATES": 1}.items():
+        monkeypatch.setattr(trees, name, size)
+    assert 0 < trees.seconds_an_update(shape) < 60
+
+
+def test_a_chain_joins_each_word_to_all_before_it():
+    found = read_trees(torch.tensor([trees.chain([1, 2, 3, 4])]), trees.REDUCE, 4, None)
+    assert [len(level) for level in found.levels] == [4, 1, 1, 1]
 
 
 @pytest.mark.parametrize("whose", ["recur", "reservoirpy"])

@@ -25,6 +25,7 @@ from training.architectures.output_recurrence import OutputRecurrence
 from training.architectures.recursive import Recursive
 from training.architectures.rnn import RNN
 from training.architectures.stack import Skip, Stack
+from training.architectures.tree import Tree
 from training.architectures.vector_to_sequence import VectorToSequence
 from training.cell import Cell
 from training.options import Count, Share, check_options, options_of
@@ -205,10 +206,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         Recursive,
         "10.6",
         "recursive",
-        "n*symbols + (8*n + 13*n*n if composition == 'lstm' else n + 2*n*n + (composition == 'tensor')*4*n**3)",
+        "symbols*(8*n if composition == 'matrix_vector' else n)"
+        " + (8*n + 13*n*n if composition == 'lstm' else n + 2*n*n)"
+        " + (composition == 'tensor')*4*n**3 + (composition == 'matrix_vector')*2*n*n",
     ),
     "skip": Architecture(Delays, "10.9.1", "delays", "n*(m + n*len(delays) + 1)"),
     "stack": Architecture(build_stack, "10.5", "deep", "the sum of its layers', and 2*n of each norm"),
+    "tree": Architecture(
+        Tree,
+        "10.6",
+        "recursive",
+        "n*symbols + 8*n*n + 4*n if composition == 'child_sum' else as `recursive`",
+    ),
     "vector_to_sequence": Architecture(
         VectorToSequence, "10.2.4", "vector_to_sequence", "n*(m + n + 1) + n*context_size*(2 if way == 'both' else 1)"
     ),

@@ -1,104 +1,32 @@
 r"""A network over a tree: the vectors of two children make that of their parent, from the words up.
 
-    h = tanh(W [l, r] + b)                                                plain
-    h = tanh([l, r]' V [l, r] + W [l, r] + b)                             tensor
-    i = sigmoid(U_i [l, r] + b_i);  f_l, f_r, o alike;  u = tanh(U_u [l, r] + b_u)
-    c = i * u + f_l * c_l + f_r * c_r;  h = o * tanh(c)                   lstm; a word's i, o, u are of its embedding
+    node = leaf(x), or parent(left, right)                                as compositions has them
 
 A tree comes as what a parser does: a word is shifted onto a stack, and the last symbol reduces the two on top to their
 parent. So the same network reads a tree that is there and one that is being found. What it puts out at a step is the
 vector of the node that the step makes; an action that the stack has no place or no children for puts out NaN, and
 leaves the stack as it is.
 
-Deep Learning, section 10.6, figure 10.14; Socher, Huang, Pennington, Ng and Manning, "Dynamic pooling and unfolding
-recursive autoencoders", 2011, for the plain one; Socher et al., "Recursive deep models for semantic compositionality
-over a sentiment treebank", 2013, for the tensor; Tai, Socher and Manning, "Improved semantic representations from
-tree-structured long short-term memory networks", 2015, equations 9 to 14 for two children.
+Deep Learning, section 10.6, figure 10.14. Bowman et al., "A fast unified model for parsing and sentence understanding",
+2016, for the stack.
 """
 
-import abc
 from typing import Literal, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import override
 
 from models.tensors import Array
+from training.architectures.compositions import COMPOSITIONS, Binary
 from training.architectures.trees import Trees, read_trees
-from training.architectures.weights import uniform, zeros
-from training.cell import Cell, State, where_rows
+from training.cell import Cell, State, some_lengths, where_rows
 from training.options import Count
 
-Kind = Literal["plain", "tensor", "lstm"]
+Kind = Literal["plain", "tensor", "lstm", "matrix_vector"]
 DEVIATION = 0.1
-
-
-class Composition(nn.Module, abc.ABC):
-    """How nodes are made; `width` numbers tell one, of which the first `size` are its vector."""
-
-    size: int
-    width: int
-
-    @abc.abstractmethod
-    def leaf(self, x: Tensor) -> Tensor:
-        """Make the node of a word, `[n, embedding]` to `[n, width]`."""
-
-    @abc.abstractmethod
-    def parent(self, left: Tensor, right: Tensor) -> Tensor:
-        """Make the node of two, `[n, width]` each."""
-
-
-@final
-class Plain(Composition):
-    """W `[n, 2n]`, b `[n]`, and of the tensor V `[2n, 2n * n]`; a word's vector is its embedding."""
-
-    def __init__(self, size: int, *, tensor: bool = False) -> None:
-        super().__init__()
-        self.size = self.width = size
-        self.W = uniform(size, 2 * size, units=2 * size)
-        self.b = zeros(size)
-        self.V = nn.Parameter(torch.randn(2 * size, 2 * size * size) / (20 * size)) if tensor else None
-
-    @override
-    def leaf(self, x: Tensor) -> Tensor:
-        return x.tanh()
-
-    @override
-    def parent(self, left: Tensor, right: Tensor) -> Tensor:
-        both = torch.cat([left, right], -1)
-        a = both @ self.W.T + self.b
-        if self.V is not None:
-            slices = (both @ self.V).view(-1, 2 * self.size, self.size)
-            # By two rows, since a sum of one has another order.
-            a = a + torch.stack([both, both], 1).bmm(slices)[:, 0]
-        return a.tanh()
-
-
-@final
-class TreeLSTM(Composition):
-    """W `[3n, n]`, a `[3n]` of words for i, o, u; U `[5n, 2n]`, b `[5n]` of parents for i, o, u, f_l, f_r."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size, self.width = size, 2 * size
-        self.W = uniform(3 * size, size, units=size)
-        self.a = zeros(3 * size)
-        self.U = uniform(5 * size, 2 * size, units=2 * size)
-        self.b = zeros(5 * size)
-
-    @override
-    def leaf(self, x: Tensor) -> Tensor:
-        i, o, u = (x @ self.W.T + self.a).chunk(3, -1)
-        c = i.sigmoid() * u.tanh()
-        return torch.cat([o.sigmoid() * c.tanh(), c], -1)
-
-    @override
-    def parent(self, left: Tensor, right: Tensor) -> Tensor:
-        (h_l, c_l), (h_r, c_r) = left.chunk(2, -1), right.chunk(2, -1)
-        i, o, u, f_l, f_r = (torch.cat([h_l, h_r], -1) @ self.U.T + self.b).chunk(5, -1)
-        c = i.sigmoid() * u.tanh() + f_l.sigmoid() * c_l + f_r.sigmoid() * c_r
-        return torch.cat([o.sigmoid() * c.tanh(), c], -1)
 
 
 @final
@@ -119,9 +47,10 @@ class Recursive(Cell):
         super().__init__()
         self.input_size, self.output_size, self.symbols = words, size, symbols
         self.depth = depth
-        self.E = nn.Parameter(DEVIATION * torch.randn(symbols, size))
-        kinds = {"plain": Plain, "tensor": lambda size: Plain(size, tensor=True), "lstm": TreeLSTM}
-        self.composition: Composition = kinds[composition](size)
+        made = COMPOSITIONS[composition](size)
+        assert isinstance(made, Binary)
+        self.composition = made
+        self.E = nn.Parameter(DEVIATION * torch.randn(symbols, made.reads))
         self.below = {"height": 3}
         self.refuses = (
             f"the stack has place for {depth} nodes, and two are needed to reduce: the action is not possible"
@@ -147,14 +76,16 @@ class Recursive(Cell):
         return y, {"nodes": where_rows(can, placed, stack), "height": where_rows(can, place + 1, height)}
 
     @override
-    def draw_inputs(self, rows: int, time: int, state: State, random: np.random.Generator) -> Array:
+    def draw_inputs(
+        self, rows: int, time: int, state: State, random: np.random.Generator
+    ) -> tuple[Array, NDArray[np.int64]]:
         height = state["height"][:, 0].numpy().copy()
         drawn = np.empty((rows, time), np.int64)
         for step in range(time):
             reduces = (height >= 2) & ((random.random(rows) < 0.5) | (height >= self.depth))
             drawn[:, step] = np.where(reduces, self.symbols - 1, random.integers(0, self.symbols - 1, rows))
             height += np.where(reduces, -1, 1)
-        return drawn
+        return drawn, some_lengths(rows, time, random)
 
     def _node(self, stack: Tensor, place: Tensor) -> Tensor:
         places = place.clamp(min=0)[..., None].expand(-1, -1, stack.shape[2])

@@ -70,6 +70,67 @@ def _as_tensors(
     )
 
 
+class Nodes(NamedTuple):
+    """Rows of nodes with their children, numbered as in Trees.
+
+    Attributes:
+        levels: the nodes of each level of the rows that are trees.
+        children: of each node, nobody where there is none, `[rows * time, most]`.
+        whole: which rows are trees, `[rows]`.
+    """
+
+    levels: list[Tensor]
+    children: Tensor
+    whole: Tensor
+
+
+def read_nodes(xs: Tensor, lengths: Tensor, symbols: int, arity: int, depth: int) -> Nodes:
+    """Follow nodes `[rows, time, 1 + most]`, each its symbol and the places of its children, -1 for none."""
+    rows, time, fields = xs.shape
+    nobody = rows * time
+    children = torch.full((nobody, fields - 1), nobody)
+    levels: list[list[int]] = []
+    whole = []
+    for row, (nodes, length) in enumerate(zip(xs.tolist(), lengths.tolist(), strict=True)):
+        level = _levels_of(nodes[:length], symbols, arity, depth)
+        whole.append(level is not None)
+        for place, number in enumerate(level or ()):
+            levels += [[] for _ in range(number + 1 - len(levels))]
+            levels[number].append(row * time + place)
+            for at, child in enumerate(nodes[place][1:]):
+                if child >= 0:
+                    children[row * time + place, at] = row * time + child
+    numbered = [torch.tensor(nodes, device=xs.device) for nodes in levels]
+    return Nodes(numbered, children.to(xs.device), torch.tensor(whole, device=xs.device))
+
+
+def _levels_of(nodes: Sequence[Sequence[int]], symbols: int, arity: int, depth: int) -> list[int] | None:
+    """Give the level of each node; None where they are no tree."""
+    levels: list[int] = []
+    taken: set[int] = set()
+    for place, (symbol, *given) in enumerate(nodes):
+        children = [child for child in given if child >= 0]
+        level = 1 + max((levels[child] for child in children if child < place), default=-1)
+        fits = not children or not arity or len(children) == arity
+        fits = fits and 0 <= symbol < symbols and min(given) >= -1 and level <= depth
+        if not fits or max(children, default=-1) >= place or len({*children} - taken) < len(children):
+            return None
+        levels.append(level)
+        taken.update(children)
+    return levels if len(taken) == len(nodes) - 1 else None
+
+
+def with_children(actions: Sequence[int], reduce: int) -> list[tuple[int, int, int]]:
+    """Give each node's symbol and the places of its children, -1 for none, from the actions that make it."""
+    nodes: list[tuple[int, int, int]] = []
+    stack: list[int] = []
+    for place, symbol in enumerate(actions):
+        right, left = (stack.pop(), stack.pop()) if symbol == reduce else (-1, -1)
+        nodes.append((symbol, left, right))
+        stack.append(place)
+    return nodes
+
+
 def balanced(words: Sequence[int], reduce: int) -> list[int]:
     """Give the actions of a balanced tree over words; its levels are the logarithm of how many, rounded up."""
     if len(words) == 1:

@@ -38,6 +38,7 @@ class Builder:
     """
 
     INT32 = TensorProto.INT32
+    INT64 = TensorProto.INT64
 
     def __init__(self, scope: str = "") -> None:
         self.steps = Steps()

@@ -6,6 +6,7 @@ from training.architectures.bidirectional import Bidirectional
 from training.architectures.grid import Grid
 from training.architectures.gru import GRU
 from training.architectures.stack import Stack
+from training.architectures.tree import Tree
 from training.cell import Cell
 from training.export.bidirectional import bidirectional_nodes
 from training.export.builder import Builder
@@ -14,6 +15,7 @@ from training.export.grid import grid_nodes
 from training.export.scan import scan_nodes, step_nodes
 from training.export.stack import stack_nodes
 from training.export.trace import Traces
+from training.export.tree import tree_nodes
 
 
 def over_time(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> str:
@@ -27,6 +29,8 @@ def over_time(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> s
         )
     if isinstance(cell, Grid):
         return grid_nodes(build, cell, xs, at, lambda one, read, place: over_time(build, one, read, place, traces))
+    if isinstance(cell, Tree):
+        return tree_nodes(build, cell, xs, at, traces)
     if has_native(cell):
         return CELLS[type(cell)](build, cell, xs, at)
     return scan_nodes(build, cell, xs, at, traces)

@@ -31,7 +31,9 @@ def _draw(axes: Axes, model: SequenceModel, one: Series, data: Data) -> None:
     answers, _ = model(x, model.begin(1))
     classes = torch.arange(data.classes) / max(1, data.classes - 1)
     takes = (answers[0].softmax(-1) * classes).sum(-1)
-    trees = read_trees(x, data.symbols - 1, len(one.inputs), None)
+    # Where a step has its node's children too, its symbol tells as much.
+    symbols = one.inputs if one.inputs.ndim == 1 else one.inputs[:, 0]
+    trees = read_trees(torch.from_numpy(symbols)[None], data.symbols - 1, len(symbols), None)
     assert trees is not None
     across, up = places(trees, len(one.inputs))
     for node in range(len(one.inputs)):
@@ -40,7 +42,7 @@ def _draw(axes: Axes, model: SequenceModel, one: Series, data: Data) -> None:
                 axes.plot([across[node], across[child]], [up[node], up[child]], color="0.7", linewidth=1, zorder=1)
     axes.scatter(across, up, c=takes.numpy(), cmap="RdYlGn", vmin=0, vmax=1, s=60, edgecolors="0.4", zorder=2)
     for word in trees.levels[0].tolist():
-        text = data.vocabulary[int(one.inputs[word])] if data.vocabulary else str(int(one.inputs[word]))
+        text = data.vocabulary[int(symbols[word])] if data.vocabulary else str(int(symbols[word]))
         axes.text(across[word], -0.4, text, rotation=60, ha="right", va="top", fontsize=8)
     names = data.labels or [str(number) for number in range(data.classes)]
     axes.set_title(f"{names[int(answers[0, -1].argmax())]} (true: {names[int(one.targets[-1])]})", fontsize=9)

@@ -20,7 +20,7 @@ from training.model import AsTheyAre, SequenceModel
 REDUCE, DEPTH, ROWS, TIME = SYMBOLS - 1, 5, 4, 11
 
 
-@pytest.fixture(params=["plain", "tensor", "lstm"])
+@pytest.fixture(params=["plain", "tensor", "lstm", "matrix_vector"])
 def cell(request, seed) -> Recursive:
     torch.manual_seed(seed)
     options = {"symbols": SYMBOLS, "composition": request.param, "depth": DEPTH}
@@ -31,7 +31,7 @@ def cell(request, seed) -> Recursive:
 
 def some_actions(cell: Recursive, state: State, rows: int = ROWS, time: int = TIME) -> Tensor:
     random = np.random.default_rng(int(torch.randint(1000, ())))
-    return torch.from_numpy(cell.draw_inputs(rows, time, state, random))[..., None]
+    return torch.from_numpy(cell.draw_inputs(rows, time, state, random)[0])[..., None]
 
 
 def some_state(cell: Recursive, rows: int = ROWS) -> State:
@@ -102,6 +102,10 @@ def compose(cell: Recursive, tree: int | tuple) -> np.ndarray:
 
     if isinstance(tree, int):
         x = cell.E[tree].detach().numpy()
+        if "W_M" in numbers:
+            vector, diagonal, tall, wide = np.split(x, np.cumsum([HIDDEN, HIDDEN, 3 * HIDDEN]))
+            matrix = tall.reshape(HIDDEN, 3) @ wide.reshape(3, HIDDEN) + np.diag(1 + diagonal)
+            return np.concatenate([np.tanh(vector), matrix.ravel()])
         if "U" not in numbers:
             return np.tanh(x)
         i, o, u = np.split(numbers["W"] @ x + numbers["a"], 3)
@@ -113,6 +117,10 @@ def compose(cell: Recursive, tree: int | tuple) -> np.ndarray:
         i, o, u, f_l, f_r = np.split(numbers["U"] @ np.concatenate([h_l, h_r]) + numbers["b"], 5)
         c = sigmoid(i) * np.tanh(u) + sigmoid(f_l) * c_l + sigmoid(f_r) * c_r
         return np.concatenate([sigmoid(o) * np.tanh(c), c])
+    if "W_M" in numbers:
+        (a, A), (b, B) = ((node[:HIDDEN], node[HIDDEN:].reshape(HIDDEN, HIDDEN)) for node in (left, right))
+        p = np.tanh(numbers["W"] @ np.concatenate([B @ a, A @ b]) + numbers["b"])
+        return np.concatenate([p, (numbers["W_M"] @ np.concatenate([A, B])).ravel()])
     both = np.concatenate([left, right])
     a = numbers["W"] @ both + numbers["b"]
     if "V" in numbers:
@@ -154,7 +162,9 @@ def test_a_balanced_tree_has_as_many_levels_as_the_logarithm_of_its_words(count)
 
 
 def test_it_learns_as_many_numbers_as_the_tables_formula_says(cell):
-    composition = {"Plain": "plain", "TreeLSTM": "lstm"}[type(cell.composition).__name__]
+    composition = {"MatrixVector": "matrix_vector", "Plain": "plain", "TreeLSTM": "lstm"}[
+        type(cell.composition).__name__
+    ]
     composition = "tensor" if getattr(cell.composition, "V", None) is not None else composition
     formula = ARCHITECTURES["recursive"].parameters
     found = sum(one.numel() for one in cell.parameters())

@@ -128,6 +128,19 @@ def test_a_trees_nodes_come_after_their_children_and_neutral_ones_are_not_asked(
     assert (balanced.targets[:-1] == -1).all()
 
 
+def test_a_tree_may_come_with_the_places_of_its_nodes_children(data_folder):
+    data_folder("sst")
+    stream, whole = FORMS["sst"](), FORMS["sst"](children=True)
+    assert whole.vocabulary == ()
+    for one, other in zip(stream.parts.test[:50], whole.parts.test[:50], strict=True):
+        assert other.inputs[:, 0].tolist() == one.inputs.tolist()
+        joined = one.inputs == stream.symbols - 1
+        assert (other.inputs[~joined, 1:] == -1).all()
+        assert sorted(other.inputs[joined, 1:].ravel().tolist()) == [*range(len(one.inputs) - 1)]
+        assert (other.inputs[joined, 1] < other.inputs[joined, 2]).all()
+        assert (other.inputs[joined, 2] < np.flatnonzero(joined)).all()
+
+
 def test_a_translation_begins_and_ends_at_its_edge(data_folder):
     data_folder("multi30k")
     form = FORMS["multi30k"]()

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from training.architectures.trees import balanced
+from training.architectures.trees import balanced, with_children
 from training.data import store
 from training.data.data import Sequences
 from training.data.forms.form import Form
@@ -53,12 +53,13 @@ def babi(*, task: Count = 1) -> Form:
     return Form(made, len(vocabulary), len(vocabulary), vocabulary, labels=vocabulary)
 
 
-def sst(*, classes: Literal["binary", "five"] = "binary", parsed: bool = True) -> Form:
+def sst(*, classes: Literal["binary", "five"] = "binary", parsed: bool = True, children: bool = False) -> Form:
     """Film reviews as trees, a step for each node: a word, or the symbol that joins the two before it.
 
     Args:
         classes: of the nodes; with two, neutral nodes are not asked, and sentences that are neutral are left out.
         parsed: whether the trees are those of the set, or balanced ones, of which the root alone is asked.
+        children: whether a step has the places of the node's children besides, -1 where it has none.
     """
     parts = store.read("sst", load_sst)
     words = sorted({token for tree in parts.train for token in tree.tokens()})
@@ -73,7 +74,8 @@ def sst(*, classes: Literal["binary", "five"] = "binary", parsed: bool = True) -
         if not parsed:
             symbols = balanced([symbol for symbol in symbols if symbol != reduce], reduce)
             targets = [-1] * (len(symbols) - 1) + targets[-1:]
-        return Series(np.array(symbols, np.int64), np.array(targets, np.int64))
+        inputs = with_children(symbols, reduce) if children else symbols
+        return Series(np.array(inputs, np.int64), np.array(targets, np.int64))
 
     made: Parts[Sequences] = parts.each(lambda part: [series(tree) for tree in part if labels[tree.label] >= 0])
     names = (
@@ -81,7 +83,8 @@ def sst(*, classes: Literal["binary", "five"] = "binary", parsed: bool = True) -
         if classes == "binary"
         else ("very negative", "negative", "neutral", "positive", "very positive")
     )
-    vocabulary = ("\N{REPLACEMENT CHARACTER}", *words, "(reduce)")
+    # The place of a child is no symbol, which a vocabulary would take it for.
+    vocabulary = () if children else ("\N{REPLACEMENT CHARACTER}", *words, "(reduce)")
     return Form(made, reduce + 1, len(names), vocabulary, labels=names)
 
 
