@@ -2,7 +2,7 @@
 
     missed = - sum over k of log softmax_i(s_k)_{f_k}          s_k, hop k's scores of the sentences; f_k, its fact
 
-Hops past the facts are free. Weston, Chopra and Bordes, "Memory networks", 2014, equations 6 to 8, have margins between
+Hops past the facts are free. Weston, Chopra and Bordes, "Memory networks", 2014, section 3.1, have margins between
 scores there, and a hard choice of a sentence; here they stay what they are, and only their softmax is told.
 """
 
