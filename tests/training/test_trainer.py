@@ -316,7 +316,8 @@ def test_a_long_text_is_not_learnt_as_one_sequence(text_file, tmp_path, monkeypa
         trainer(small_recipe(text_file, training__steps=0), tmp_path)
 
 
-def test_ways_to_learn_that_processes_would_not_share_are_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("key", ["training__omega", "training__facts"])
+def test_ways_to_learn_that_processes_would_not_share_are_refused(tmp_path, monkeypatch, key):
     monkeypatch.setattr(Fabric, "world_size", 2)
     with pytest.raises(WrongUse, match="are for one process"):
-        trainer(adding_recipe(tmp_path, architecture="elman", training__omega=1.0), tmp_path / "run")
+        trainer(adding_recipe(tmp_path, architecture="elman", **{key: 1.0}), tmp_path / "run")
