@@ -29,6 +29,8 @@ class Batch(NamedTuple):
         begins: whether the rows begin at the initial state, rather than go on with the batch before.
         share: the part of the update's batch that these rows are, by asked steps and by rows; in one process 1.
         context: what each row is about, FP32 `[batch, features]`, or is written from; None where nothing is said.
+        facts: the steps that each row's answer follows from, INT64 `[batch, facts]`, -1 where there is none; None where
+            nobody says.
     """
 
     x: Tensor
@@ -37,6 +39,7 @@ class Batch(NamedTuple):
     begins: bool = True
     share: tuple[float, float] = (1.0, 1.0)
     context: Tensor | Source | None = None
+    facts: Tensor | None = None
 
     def valid(self) -> Tensor:
         """Which steps are no padding, `[batch, time]`, and have a target where each step may have one."""
@@ -81,7 +84,9 @@ def collate(series: Sequence[Series]) -> Batch:
     else:
         targets = np.stack([one.targets for one in series]).astype(first.dtype)
     told = _told([one.context for one in series if one.context is not None])
-    return Batch(torch.from_numpy(x), torch.from_numpy(targets), torch.tensor(lengths), context=told)
+    return Batch(
+        torch.from_numpy(x), torch.from_numpy(targets), torch.tensor(lengths), context=told, facts=_facts(series)
+    )
 
 
 def _told(contexts: Sequence[np.ndarray]) -> Tensor | Source | None:
@@ -91,6 +96,13 @@ def _told(contexts: Sequence[np.ndarray]) -> Tensor | Source | None:
         return torch.from_numpy(np.stack(contexts))
     lengths = [len(one) for one in contexts]
     return Source(torch.from_numpy(_padded(contexts, max(lengths))), torch.tensor(lengths))
+
+
+def _facts(series: Sequence[Series]) -> Tensor | None:
+    named = [one.facts for one in series if one.facts is not None]
+    if len(named) < len(series):
+        return None
+    return torch.from_numpy(_padded([one + 1 for one in named], max(map(len, named))) - 1)
 
 
 def _padded(arrays: Sequence[np.ndarray], time: int) -> np.ndarray:

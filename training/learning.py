@@ -10,6 +10,7 @@ from training.architectures.output_recurrence import OutputRecurrence
 from training.batches import Batch
 from training.cell import Cell, State
 from training.errors import WrongUse
+from training.facts import check_facts, missed
 from training.forcing import forced
 from training.model import SequenceModel
 from training.omega import check_omega, omega, unrolled
@@ -32,11 +33,14 @@ Learn = Callable[[nn.Module, Batch, State, float], Learned]
 def way_to_learn(settings: TrainingSettings, model: SequenceModel, task: Task, *, processes: int) -> Learn:
     """Choose how a recipe learns; raises WrongUse for a way that its cell, or more than one process, does not have."""
     is_forced = isinstance(model.cell, OutputRecurrence) and settings.forcing > 0
-    if processes > 1 and (settings.omega or is_forced):
-        raise WrongUse("training.omega and training.forcing are for one process; leave them out or do not use torchrun")
+    if processes > 1 and (settings.omega or settings.facts or is_forced):
+        raise WrongUse("training.omega, facts and forcing are for one process; leave them out or do not use torchrun")
     if settings.omega:
         check_omega(model.cell)
         return lambda parallel, batch, state, _: _keeping_flow(settings, model, task, batch, state)
+    if settings.facts:
+        check_facts(model.cell)
+        return lambda parallel, batch, state, _: _by_facts(settings, model, task, batch, state)
     if is_forced:
         if model.readout is not None:
             raise WrongUse("an output recurrence that is forced has no readout of its own: set model.readout=false")
@@ -61,6 +65,15 @@ def _keeping_flow(settings: TrainingSettings, model: SequenceModel, task: Task, 
     hs, state = unrolled(cell, model.embedding(batch.x), state)
     loss = _loss(task, model.answer(torch.stack(hs, 1)), batch)
     return Learned(loss, loss + settings.omega * omega(cell, hs, loss), state)
+
+
+def _by_facts(settings: TrainingSettings, model: SequenceModel, task: Task, batch: Batch, state: State) -> Learned:
+    if batch.facts is None:
+        raise WrongUse("training.facts needs data that names the facts of each answer, such as babi: leave it out")
+    cell = check_facts(model.cell)
+    ys, state, scores = cell.scored_scan(model.embedding(batch.x), state, batch.lengths)
+    loss = _loss(task, model.answer(ys), batch)
+    return Learned(loss, loss + settings.facts * missed(scores, batch.facts, batch.lengths), state)
 
 
 def _forced(

@@ -66,6 +66,7 @@ class TrainingSettings(_Table, frozen=True):
         optimizer: adam, or sgd with `momentum`.
         accumulate: parts that a batch is learnt in, one after the other, to need less memory.
         omega: weight of the regulariser that keeps the gradient's norm over time; plain tanh and ReLU networks have it.
+        facts: weight of how little a memory network's hops read of the facts that the data names, hop k of the k-th.
         forcing: of a cell that reads its own output, the probability that it reads the truth instead; it falls to
             `forcing_end` over the budget.
         precision: of the arithmetic; weights stay FP32.
@@ -88,6 +89,7 @@ class TrainingSettings(_Table, frozen=True):
     momentum: Share = 0.0
     accumulate: Count = 1
     omega: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    facts: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     forcing: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     forcing_end: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     penalty: Positive = 1e-6

@@ -130,6 +130,7 @@ class Trainer:
             targets=self._fabric.to_device(batch.targets),
             lengths=self._fabric.to_device(batch.lengths),
             context=batch.told(self._fabric.to_device),
+            facts=None if batch.facts is None else self._fabric.to_device(batch.facts),
         )
         for part, share, carried in _parts(on_device, self._state, self._settings.accumulate):
             state = self._model.begin(len(part.x), part.context) if part.begins else carried
@@ -232,7 +233,10 @@ def _parts(batch: Batch, state: State, count: int) -> Iterator[tuple[Batch, floa
     of_all = batch.share[0 if stepwise else 1]
     for rows in torch.arange(len(batch.x)).chunk(count):
         context = batch.told(partial(_rows, rows))
-        part = Batch(batch.x[rows], batch.targets[rows], batch.lengths[rows], batch.begins, context=context)
+        facts = None if batch.facts is None else batch.facts[rows]
+        part = Batch(
+            batch.x[rows], batch.targets[rows], batch.lengths[rows], batch.begins, context=context, facts=facts
+        )
         share = (part.valid().sum() / batch.valid().sum()).item() if stepwise else len(rows) / len(batch.x)
         yield part, of_all * share, {} if batch.begins else {name: tensor[rows] for name, tensor in state.items()}
 

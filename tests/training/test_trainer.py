@@ -297,13 +297,27 @@ def test_a_way_to_learn_that_cell_or_data_do_not_have_is_refused(tmp_path, chang
         fit(adding_recipe(tmp_path, **changed), tmp_path / "run")
 
 
+def test_a_batch_of_stories_in_parts_learns_from_the_same_facts(tmp_path, data_folder):
+    data_folder("babi")
+    budget = ["training.updates=2", "training.facts=1.0", "cell.noise=0.0", "training.optimizer=sgd"]
+    whole, parts = (
+        fit(read_recipe("babi_1", [*budget, f"training.accumulate={count}"]), tmp_path / str(count))[1]
+        for count in (1, 3)
+    )
+    free = fit(read_recipe("babi_1", [*budget, "training.facts=0.0"]), tmp_path / "free")[1]
+    for name, tensor in whole.items():
+        torch.testing.assert_close(tensor, parts[name], rtol=1e-4, atol=1e-6)
+    assert any(not torch.allclose(tensor, free[name], rtol=1e-3, atol=1e-4) for name, tensor in whole.items())
+
+
 def test_a_long_text_is_not_learnt_as_one_sequence(text_file, tmp_path, monkeypatch):
     monkeypatch.setattr("training.trainer.LONGEST", 2000)
     with pytest.raises(WrongUse, match=r"one has 2549 steps; 2000 are the most: cut one long series with `--set"):
         trainer(small_recipe(text_file, training__steps=0), tmp_path)
 
 
-def test_ways_to_learn_that_processes_would_not_share_are_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("key", ["training__omega", "training__facts"])
+def test_ways_to_learn_that_processes_would_not_share_are_refused(tmp_path, monkeypatch, key):
     monkeypatch.setattr(Fabric, "world_size", 2)
     with pytest.raises(WrongUse, match="are for one process"):
-        trainer(adding_recipe(tmp_path, architecture="elman", training__omega=1.0), tmp_path / "run")
+        trainer(adding_recipe(tmp_path, architecture="elman", **{key: 1.0}), tmp_path / "run")

@@ -97,16 +97,27 @@ class MemoryNetwork(Cell):
 
     @override
     def scan(self, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        ys, after, _ = self.scored_scan(xs, state, lengths)
+        return ys, after
+
+    def scored_scan(
+        self, xs: Tensor, state: State, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State, list[Tensor]]:
+        """Scan, and give each hop's scores too, LOWEST where nothing is to be read.
+
+        A score `[batch, time, slots + time]` is of the slots first, then of the sentences of `xs`.
+        """
         rows, time = xs.shape[:2]
         joined = torch.cat([state["sentences"], xs], 1)
         places = torch.arange(self.slots + time, device=xs.device)
         age = self.slots + torch.arange(time, device=xs.device)[:, None] - 1 - places
         seen = (age >= 0) & (age < self.slots) & (places >= self.slots - state["count"])[:, None]
         ages = self._told_ages(age.clamp(0, self.slots - 1).expand(rows, -1, -1))
-        u = self._encoded(xs, 0)
+        u, every = self._encoded(xs, 0), []
         for hop in range(self.hops):
             key, value = self._tables(hop)
             scores = u @ self._encoded(joined, key).transpose(1, 2) + (u @ self.T[key].T).gather(2, ages)
+            every.append(scores.masked_fill(~seen, LOWEST))
             p = self._shares(scores, seen)
             by_age = torch.zeros_like(u[..., :1]).expand(-1, -1, self.slots).scatter_add(2, ages, p)
             u = self._next(u, p @ self._encoded(joined, value) + by_age @ self.T[value])
@@ -116,7 +127,7 @@ class MemoryNetwork(Cell):
             ys = torch.where((torch.arange(time, device=xs.device) < lengths[:, None])[..., None], ys, 0.0)
         last = ends[:, None] + torch.arange(self.slots, device=xs.device)
         kept = joined.gather(1, last[..., None].expand(-1, -1, self.input_size))
-        return ys, {"sentences": kept, "count": (state["count"] + ends[:, None]).clamp(max=self.slots)}
+        return ys, {"sentences": kept, "count": (state["count"] + ends[:, None]).clamp(max=self.slots)}, every
 
     def looks(self, xs: Tensor, state: State) -> list[Tensor]:
         """Give what each hop reads of the memory, `[batch, slots]`, for a question `[batch, words]`."""

@@ -117,7 +117,8 @@ def digest_of_parts(parts: Parts[Sequences]) -> str:
     found = hashlib.sha256()
     for part in (parts.train, parts.validation, parts.test):
         for one in part:
-            for array in (one.inputs, one.targets, *([] if one.context is None else [one.context])):
+            told = [array for array in (one.context, one.facts) if array is not None]
+            for array in (one.inputs, one.targets, *told):
                 found.update(repr((array.shape, array.dtype.str)).encode())
                 found.update(np.ascontiguousarray(array).tobytes())
     return f"sha256:{found.hexdigest()}"

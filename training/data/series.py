@@ -41,11 +41,13 @@ class Series:
             axis of time. A step of which nothing is asked has NaN, or the class -1.
         context: what the sequence is about, FP32 `[features]`, or the symbols that it is written from, INT64
             `[source]`; None where nothing is said.
+        facts: the steps that the answer follows from, in the order of use, INT64 `[facts]`; None where nobody says.
     """
 
     inputs: Floats | Indices
     targets: Floats | Indices
     context: Floats | Indices | None = None
+    facts: Indices | None = None
 
     @property
     def is_stepwise(self) -> bool:

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from training.data import store
+from training.data.data import digest_of_parts
 from training.data.forms import FORMS, MADE_HERE, open_set
-from training.data.series import Series
+from training.data.series import Parts, Series
 from training.data.settings import SetData
 from training.errors import WrongUse
 
@@ -109,6 +113,35 @@ def test_a_story_is_its_sentences_and_its_question_last(data_folder):
     assert told[-1].startswith("where is ")
     assert form.vocabulary[int(one.targets)] in " ".join(told[:-1])
     assert form.vocabulary[0] == ""
+
+
+def test_a_storys_facts_are_the_sentences_that_its_file_names_in_order(tmp_path, monkeypatch):
+    folder = tmp_path / "babi" / "en"
+    folder.mkdir(parents=True)
+    lines = [
+        "1 Mary moved to the bathroom.",
+        "2 Sandra took the apple.",
+        "3 Where is Mary? \tbathroom\t1",
+        "4 Sandra went to the hall.",
+        "5 Sandra left the apple.",
+        "6 Where is the apple? \thall\t5 4",
+    ]
+    for part in ("train", "test"):
+        (folder / f"qa2_two-supporting-facts_{part}.txt").write_text("".join(f"{line}\n" for line in lines * 10))
+    monkeypatch.setattr(store, "read", lambda name, load: load(tmp_path / name))
+    form = FORMS["babi"](task=2)
+    first, second = form.parts.test[:2]
+    assert first.facts.tolist() == [0]
+    named = [" ".join(form.vocabulary[word] for word in second.inputs[fact] if word) for fact in second.facts]
+    assert named == ["sandra left the apple", "sandra went to the hall"]
+
+
+def test_other_facts_are_other_data():
+    one = Series(np.zeros((3, 2), np.int64), np.array(1), facts=np.array([0]))
+    digests = [
+        digest_of_parts(Parts([some], [one], [one], "")) for some in (one, replace(one, facts=np.array([1])), one)
+    ]
+    assert digests[0] == digests[2] != digests[1]
 
 
 def test_a_trees_nodes_come_after_their_children_and_neutral_ones_are_not_asked(data_folder):

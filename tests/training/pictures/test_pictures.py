@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -220,6 +222,23 @@ def test_of_a_story_what_each_hop_looked_at_is_drawn(tmp_path):
     with torch.no_grad():
         answers, _ = model(torch.from_numpy(stories[2].inputs)[None], model.begin(1))
     assert answer == answers[0, -1].argmax()
+
+
+def test_of_stories_with_facts_those_are_told_that_their_hops_looked_at_most(tmp_path):
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    cell = build_cell("memory_network", 4, HIDDEN, {"symbols": 7, "hops": 2, "slots": 6})
+    model = SequenceModel(embedding=AsTheyAre(7, 4), cell=cell, outputs=7, dropout=0.0, readout=False).eval()
+    stories = [Series(random.integers(1, 7, (length, 4)), np.array(length % 7)) for length in (2, 4, 9)]
+    most = [looked_at(model, one)[0].argmax(0).numpy() + max(0, len(one.inputs) - 7) for one in stories]
+    for wrong in range(3):
+        facts = [place.copy() for place in most]
+        facts[2][:wrong] -= 1
+        told = [replace(one, facts=places) for one, places in zip(stories, facts, strict=True)]
+        parts = Parts(told, told, told, "the same")
+        given = Data(parts, 7, 7, "none", "sha256:0", vocabulary=("", *"abcdef"), labels=("", *"abcdef"))
+        assert PICTURES["classify"](tmp_path / f"{wrong}.png", model, given) == {"facts_looked_at": (6 - wrong) / 6}
+    assert not np.array_equal(imread(tmp_path / "0.png"), imread(tmp_path / "2.png"))
 
 
 def test_words_stand_in_their_order_and_parents_between_their_children_and_above():

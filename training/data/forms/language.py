@@ -33,7 +33,10 @@ def ud_english_ewt() -> Form:
 
 
 def babi(*, task: Count = 1) -> Form:
-    """Stories, a step for each sentence of words and the question last; the target is the answer, a word too."""
+    """Stories, a step for each sentence of words and the question last; the target is the answer, a word too.
+
+    Its facts are the sentences that were released as those that answer it.
+    """
     parts = store.read("babi", partial(load_babi, task=task))
     every = [one for part in (parts.train, parts.validation, parts.test) for story in part for one in story]
     texts = [[_words(text) for text in (*one.story, one.question)] for one in every]
@@ -46,7 +49,7 @@ def babi(*, task: Count = 1) -> Form:
         inputs = np.zeros((len(sentences), longest), np.int64)
         for row, sentence in zip(inputs, sentences, strict=True):
             row[: len(sentence)] = [index[word] for word in sentence]
-        return Series(inputs, np.array(index[one.answer]))
+        return Series(inputs, np.array(index[one.answer]), facts=np.array(one.supporting, np.int64))
 
     made: Parts[Sequences] = parts.each(lambda part: [series(one) for story in part for one in story])
     vocabulary = ("", *words)

@@ -25,7 +25,8 @@ def make_narma(seed: int, steps: int) -> Series:
         u = random.uniform(0, 0.5, WASHED_OUT + steps)
         y = _respond(u)
         if y.max() < BOUND:
-            return Series(*(v[WASHED_OUT:, None].astype(np.float32) for v in (u, y[1:])))
+            inputs, targets = (v[WASHED_OUT:, None].astype(np.float32) for v in (u, y[1:]))
+            return Series(inputs, targets)
 
 
 def _respond(u: NDArray[np.float64]) -> NDArray[np.float64]:
