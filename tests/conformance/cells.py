@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.manifest import INITIAL, Graphs, Manifest, TensorSpec
 from models.runner import Runner
 from training.architectures import ARCHITECTURES, build_cell
+from training.architectures.differentiable_neural_computer import DifferentiableNeuralComputer
 from training.cell import Cell, Conditioned, Source, Sourced, State
 from training.export.graph import export, export_step
 from training.export.trace import Traces
@@ -36,6 +37,10 @@ VARIANTS: Mapping[str, Kind] = {
         "attention", score="dot", encoder="gru", decoder={"architecture": "stack", "layers": ("gru",)}
     ),
     "attention general": case("attention", score="general", decoder="lstm"),
+    "differentiable_neural_computer": case("differentiable_neural_computer", slots=5, width=3),
+    "differentiable_neural_computer heads": case(
+        "differentiable_neural_computer", reads=2, slots=7, width=4, controller="feed_forward"
+    ),
     "echo_state leaky": case("echo_state", leak=0.4, density=0.5),
     "encoder_decoder both": case("encoder_decoder", way="both", encoder="bidirectional", decoder="lstm"),
     "encoder_decoder input": case("encoder_decoder", way="input"),
@@ -88,6 +93,10 @@ def some_state(cell: Cell, rows: int = ROWS) -> State:
         return cell.begin(cell.encode(*source), source.lengths)
     if isinstance(cell, Conditioned):
         return cell.begin(torch.randn(rows, cell.context_size, dtype=next(cell.parameters()).dtype))
+    if isinstance(cell, DifferentiableNeuralComputer):
+        # Links and weights that are no shares of a whole would grow at every step.
+        xs = torch.randn(rows, TIME, cell.input_size, dtype=cell.b_xi.dtype)
+        return {name: tensor.detach() for name, tensor in cell.scan(xs, cell.init_state(rows))[1].items()}
     return {
         name: tensor + torch.randn_like(tensor) if tensor.is_floating_point() else torch.randint_like(tensor, 100)
         for name, tensor in cell.init_state(rows).items()
