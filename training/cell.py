@@ -25,6 +25,7 @@ class Cell(nn.Module, abc.ABC):
         free: the states whose first axis after the batch's is of any size, and that axis's name; the state
             `AXIS_length`, INT64 `[batch]`, says how much of it is a row's own.
         constant: the states that no step changes.
+        takes_any_state: whether any numbers may be its state; where not, only steps from the first state make others.
         symbols: how many symbols its inputs are of, where it embeds them itself and `input_size` of them make a step;
             0 where its inputs are numbers.
         refuses: what it means that an output is NaN, as a sentence for who sent the step; empty where it means nothing.
@@ -37,6 +38,7 @@ class Cell(nn.Module, abc.ABC):
     delay: int = 0
     free: Mapping[str, str] = {}
     constant: frozenset[str] = frozenset()
+    takes_any_state: bool = True
     symbols: int = 0
     below: Mapping[str, int] = {}
     refuses: str = ""

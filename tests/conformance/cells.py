@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from models.manifest import INITIAL, Graphs, Manifest, TensorSpec
 from models.runner import Runner
 from training.architectures import ARCHITECTURES, build_cell
-from training.architectures.differentiable_neural_computer import DifferentiableNeuralComputer
 from training.cell import Cell, Conditioned, Source, Sourced, State
 from training.export.graph import export, export_step
 from training.export.trace import Traces
@@ -93,9 +92,8 @@ def some_state(cell: Cell, rows: int = ROWS) -> State:
         return cell.begin(cell.encode(*source), source.lengths)
     if isinstance(cell, Conditioned):
         return cell.begin(torch.randn(rows, cell.context_size, dtype=next(cell.parameters()).dtype))
-    if isinstance(cell, DifferentiableNeuralComputer):
-        # Links and weights that are no shares of a whole would grow at every step.
-        xs = torch.randn(rows, TIME, cell.input_size, dtype=cell.b_xi.dtype)
+    if not cell.takes_any_state:
+        xs = torch.randn(rows, TIME, cell.input_size, dtype=next(cell.parameters()).dtype)
         return {name: tensor.detach() for name, tensor in cell.scan(xs, cell.init_state(rows))[1].items()}
     return {
         name: tensor + torch.randn_like(tensor) if tensor.is_floating_point() else torch.randint_like(tensor, 100)

@@ -271,7 +271,7 @@ def differentiable_neural_computer(p: Rows, cell: Cell, x: Row, state: Rows) -> 
     sizes = [R * W, R, W, 1, W, W, R, 1, 1, 3 * R]
     k_r, beta_r, k_w, beta_w, e, v, f, g_a, g_w, pi = np.split(p["W_xi"] @ h + p["b_xi"], np.cumsum(sizes)[:-1])
     psi = np.prod([1 - sigmoid(f[i]) * state["w_r"][i] for i in range(R)], axis=0)
-    u = np.clip((state["u"] + state["w_w"] - state["u"] * state["w_w"]) * psi, -1, 1)
+    u = (state["u"] + state["w_w"] - state["u"] * state["w_w"]) * psi
     a, phi = np.zeros(N), np.argsort(u + 1e-4 * np.arange(N), kind="stable")  # phi is the free list
     for j in range(N):
         a[phi[j]] = (1 - u[phi[j]]) * np.prod(u[phi[:j]])

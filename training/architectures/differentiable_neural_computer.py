@@ -68,6 +68,9 @@ class DifferentiableNeuralComputer(Cell):
         controller: what emits the interface.
     """
 
+    # Links and weights that are not shares of a whole would grow at every step.
+    takes_any_state = False
+
     def __init__(
         self,
         input_size: int,
@@ -135,8 +138,7 @@ def usage(u: Tensor, w_w: Tensor, w_r: Tensor, f: Tensor) -> Tensor:
     u = u + w_w - u * w_w
     for head in range(w_r.shape[1]):
         u = u * (1 - f[:, head] * w_r[:, head])
-    # A sequence's are within 0 and 1; but in products of any others the graph's last digits would be lost.
-    return u.clamp(-1, 1)
+    return u
 
 
 def allocation(u: Tensor) -> Tensor:

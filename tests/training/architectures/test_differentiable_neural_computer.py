@@ -173,7 +173,7 @@ def test_weights_are_shares_however_long_a_sequence_is(seed):
         _, state = cell.step(x, state)
         shares = [state["w_w"], state["w_r"], state["p"], state["L"], state["L"].transpose(1, 2)]
         assert all(bool((weights >= 0).all() & (weights.sum(-1) <= most).all()) for weights in shares)
-        assert bool((state["u"] >= 0).all() & (state["u"] <= 1).all())
+        assert bool((state["u"] >= 0).all() & (state["u"] <= most).all())
         assert not state["L"].diagonal(dim1=1, dim2=2).any()
 
 
