@@ -26,6 +26,7 @@ class Cell(nn.Module, abc.ABC):
         free: the states whose first axis after the batch's is of any size, and that axis's name; the state
             `AXIS_length`, INT64 `[batch]`, says how much of it is a row's own.
         constant: the states that no step changes.
+        takes_any_state: whether any numbers may be its state; where not, only steps from the first state make others.
         symbols: how many symbols its inputs are of, where it embeds them itself and `input_size` of them make a step;
             0 where its inputs are numbers.
         across: the name of the axis of a step's input, where it is a row of a grid, of any width; empty elsewhere.
@@ -39,6 +40,7 @@ class Cell(nn.Module, abc.ABC):
     delay: int = 0
     free: Mapping[str, str] = {}
     constant: frozenset[str] = frozenset()
+    takes_any_state: bool = True
     symbols: int = 0
     across: str = ""
     below: Mapping[str, int] = {}

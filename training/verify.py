@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.manifest import Manifest
 from models.runner import Array, Arrays, Runner
-from training.cell import Source, Sourced, some_lengths
+from training.cell import Cell, Source, Sourced, some_lengths
 from training.errors import VerificationFailed
 from training.export.lint import varying_operators
 from training.export.start import CONTEXT, SOURCE
@@ -197,10 +197,20 @@ def _random_states(model: SequenceModel, rows: int, random: np.random.Generator)
         with torch.no_grad():
             made = model.begin(rows, Source(torch.from_numpy(source), torch.from_numpy(lengths)))
         return {f"state.{name}": tensor.numpy() for name, tensor in made.items()}
+    if not all(part.takes_any_state for part in model.cell.modules() if isinstance(part, Cell)):
+        return _reached_states(model, rows, random)
     return {
         f"state.{name}": _random_state(tensor, rows, random, model.cell.below.get(name, MOST_COUNTED))
         for name, tensor in model.cell.init_state(1).items()
     }
+
+
+@torch.no_grad()
+def _reached_states(model: SequenceModel, rows: int, random: np.random.Generator) -> Arrays:
+    """Make states by steps from the first one, in each row so many of them as may be, also none."""
+    x, lengths = _random_inputs(model, (rows, MOST_STEPS), random), random.integers(0, MOST_STEPS + 1, rows)
+    _, state = model(torch.from_numpy(x), model.begin(rows), torch.from_numpy(lengths))
+    return {f"state.{name}": tensor.numpy() for name, tensor in state.items()}
 
 
 def _random_state(tensor: Tensor, rows: int, random: np.random.Generator, below: int) -> Array:

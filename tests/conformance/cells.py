@@ -38,6 +38,10 @@ VARIANTS: Mapping[str, Kind] = {
         "attention", score="dot", encoder="gru", decoder={"architecture": "stack", "layers": ("gru",)}
     ),
     "attention general": case("attention", score="general", decoder="lstm"),
+    "differentiable_neural_computer": case("differentiable_neural_computer", slots=5, width=3),
+    "differentiable_neural_computer heads": case(
+        "differentiable_neural_computer", reads=2, slots=7, width=4, controller="feed_forward"
+    ),
     "echo_state leaky": case("echo_state", leak=0.4, density=0.5),
     "encoder_decoder both": case("encoder_decoder", way="both", encoder="bidirectional", decoder="lstm"),
     "encoder_decoder input": case("encoder_decoder", way="input"),
@@ -93,6 +97,9 @@ def some_state(cell: Cell, rows: int = ROWS) -> State:
         return cell.begin(cell.encode(*source), source.lengths)
     if isinstance(cell, Conditioned):
         return cell.begin(torch.randn(rows, cell.context_size, dtype=next(cell.parameters()).dtype))
+    if not cell.takes_any_state:
+        xs = torch.randn(rows, TIME, cell.input_size, dtype=next(cell.parameters()).dtype)
+        return {name: tensor.detach() for name, tensor in cell.scan(xs, cell.init_state(rows))[1].items()}
     return {
         name: tensor + torch.randn_like(tensor) if tensor.is_floating_point() else torch.randint_like(tensor, 100)
         for name, tensor in cell.init_state(rows).items()

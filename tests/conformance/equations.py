@@ -14,6 +14,7 @@ from training.architectures.clockwork import Clockwork
 from training.architectures.countdown import Countdown
 from training.architectures.deep_transition import DeepTransition
 from training.architectures.delays import Delays
+from training.architectures.differentiable_neural_computer import DifferentiableNeuralComputer
 from training.architectures.echo_state import EchoState
 from training.architectures.encoder_decoder import AttentionDecoder, EncoderDecoder
 from training.architectures.gru import GRU, MinimalGatedUnit
@@ -259,6 +260,44 @@ def head_weights(memory: Row, before: Row, raw: Row, width: int) -> Row:
     return raised / raised.sum()
 
 
+def differentiable_neural_computer(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
+    R, W, N = cell.reads, cell.width, cell.slots
+    read = np.concatenate([x, state["r"]])
+    own = {name.removeprefix("controller."): value for name, value in p.items()}
+    if "h" in state:
+        h, after = lstm(own, cell.controller, read, state)
+    else:
+        h, after = np.tanh(own["U"] @ read + own["b"]), {}
+    sizes = [R * W, R, W, 1, W, W, R, 1, 1, 3 * R]
+    k_r, beta_r, k_w, beta_w, e, v, f, g_a, g_w, pi = np.split(p["W_xi"] @ h + p["b_xi"], np.cumsum(sizes)[:-1])
+    psi = np.prod([1 - sigmoid(f[i]) * state["w_r"][i] for i in range(R)], axis=0)
+    u = (state["u"] + state["w_w"] - state["u"] * state["w_w"]) * psi
+    a, phi = np.zeros(N), np.argsort(u + 1e-4 * np.arange(N), kind="stable")  # phi is the free list
+    for j in range(N):
+        a[phi[j]] = (1 - u[phi[j]]) * np.prod(u[phi[:j]])
+    c_w = by_content(state["M"], k_w, beta_w)
+    w_w = sigmoid(g_w) * (sigmoid(g_a) * a + (1 - sigmoid(g_a)) * c_w)
+    M = state["M"] * (1 - np.outer(w_w, sigmoid(e))) + np.outer(w_w, v)
+    L = np.zeros((N, N))
+    for i, j in np.argwhere(~np.eye(N, dtype=bool)):
+        L[i, j] = (1 - w_w[i] - w_w[j]) * state["L"][i, j] + w_w[i] * state["p"][j]
+    following: Rows = {"M": M, "u": u, "L": L, "w_w": w_w, "p": (1 - w_w.sum()) * state["p"] + w_w}
+    w_r = np.zeros((R, N))
+    for i in range(R):
+        backward, forward = L.T @ state["w_r"][i], L @ state["w_r"][i]
+        c_r = by_content(M, k_r[i * W : (i + 1) * W], beta_r[i])
+        modes = np.exp(pi[3 * i : 3 * i + 3])
+        w_r[i] = modes / modes.sum() @ np.stack([backward, c_r, forward])
+    r = np.concatenate([M.T @ w for w in w_r])
+    return np.concatenate([h, r]), {**after, **following, "w_r": w_r, "r": r}
+
+
+def by_content(memory: Row, k: Row, beta: Row) -> Row:
+    beta = 1 + np.log1p(np.exp(beta))
+    likeness = np.exp([beta * (k @ slot) / (np.linalg.norm(k) * np.linalg.norm(slot)) for slot in memory])
+    return likeness.reshape(-1) / likeness.sum()
+
+
 EQUATIONS: Mapping[type[Cell], Equations] = {
     AttentionDecoder: attention,
     Clockwork: clockwork,
@@ -266,6 +305,7 @@ EQUATIONS: Mapping[type[Cell], Equations] = {
     CoupledLSTM: coupled_lstm,
     DeepTransition: deep_transition,
     Delays: delays,
+    DifferentiableNeuralComputer: differentiable_neural_computer,
     EchoState: echo_state,
     EncoderDecoder: encoder_decoder,
     GRU: gru,

@@ -23,10 +23,11 @@ from tests.conformance.test_cells import (
     check_the_step_is_the_papers,
     repeat_step,
 )
-from training.architectures import neural_turing_machine, turing_memory
+from training.architectures import differentiable_neural_computer, neural_turing_machine, turing_memory
 from training.architectures.clockwork import Clockwork
 from training.architectures.deep_transition import DeepTransition
 from training.architectures.delays import Delays
+from training.architectures.differentiable_neural_computer import DifferentiableNeuralComputer
 from training.architectures.echo_state import EchoState
 from training.architectures.gru import GRU, MinimalGatedUnit
 from training.architectures.leaky import Leaky
@@ -104,6 +105,12 @@ EQUATION_MUTANTS = [
     (NeuralTuringMachine, "step", "w[:, self.reads :, :, None]", "w[:, : self.writes, :, None]"),
     (NeuralTuringMachine, "_write", "M * (1 - w[:, head] @ e[:, head])", "M"),
     (NeuralTuringMachine, "_write", "M, w[:, head], a[:, head]", "M, w[:, 0], a[:, 0]"),
+    (DifferentiableNeuralComputer, "step", 'torch.cat([x, state["r"]], -1)', 'torch.cat([x, 0 * state["r"]], -1)'),
+    (DifferentiableNeuralComputer, "step", "w_w[..., None] * told.e", "w_w[..., None]"),
+    (DifferentiableNeuralComputer, "step", "w_r @ M", 'w_r @ state["M"]'),
+    (DifferentiableNeuralComputer, "step", 'precedence(state["p"], w_w)', 'precedence(state["p"], state["w_w"])'),
+    (DifferentiableNeuralComputer, "_interface", "1 + softplus(beta_r)", "softplus(beta_r)"),
+    (DifferentiableNeuralComputer, "_interface", "pi.softmax(-1)", "pi.sigmoid()"),
     (FeedForward, "step", " + self.b", ""),
     (OutputRecurrence, "_output", " + self.c", ""),
     (DeepTransition, "step", "layer(y).tanh()", "layer(y)"),
@@ -139,6 +146,29 @@ def test_a_mutant_address_turns_the_suite_red(function, old, new, monkeypatch):
     for module in (turing_memory, neural_turing_machine):
         monkeypatch.setattr(module, function, mutant, raising=False)
     assert is_red(CASES["neural_turing_machine heads"])
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new"),
+    [
+        ("usage", " - u * w_w", ""),
+        ("usage", "f[:, head]", "f[:, 0]"),
+        ("allocation", "(1 - u) * ", ""),
+        ("allocation", "first < last", "first > last"),
+        ("product", "2 * half]", "2 * half] ** 0"),
+        ("write_weighting", "g_a * allocation(u)", "allocation(u)"),
+        ("link", "1 - after - before", "1 - after"),
+        ("link", "at != at[:, None]", "at >= 0"),
+        ("link", "p[:, None, :]", "p[:, :, None]"),
+        ("precedence", " * p", ""),
+        ("read_weighting", "back, alike, on", "on, alike, back"),
+    ],
+)
+def test_a_mutant_of_the_computers_memory_turns_the_suite_red(function, old, new, monkeypatch):
+    torch.manual_seed(0)
+    mutant = changed(getattr(differentiable_neural_computer, function), old, new)
+    monkeypatch.setattr(differentiable_neural_computer, function, mutant)
+    assert is_red(CASES["differentiable_neural_computer heads"])
 
 
 def changed(function: Callable[..., object], old: str, new: str) -> object:

@@ -236,6 +236,15 @@ def check_the_graph_answers_as_torch(kind: Kind) -> None:
             np.testing.assert_allclose(found[name], expected, rtol=SINGLE / 10, atol=SINGLE)
 
 
+def check_the_graph_begins_as_torch_does(kind: Kind) -> None:
+    model, runner = exported(kind).model, exported(kind).runner
+    trial = some_trial(model, [TIME, 1, 5])
+    states = {f"state.{name}": tensor.detach().numpy() for name, tensor in model.cell.init_state(3).items()}
+    outputs, _ = runner.run({"x": trial.x}, trial.lengths, states)
+    expected = answers(model, Trial(trial.x, trial.lengths, states))["y"]
+    np.testing.assert_allclose(outputs["y"], expected, rtol=SINGLE / 10, atol=SINGLE)
+
+
 def check_any_batch_and_any_chunks_give_the_same_bits(kind: Kind) -> None:
     model, runner = exported(kind).model, exported(kind).runner
     lengths = torch.randint(1, TIME + 1, (23,))
@@ -314,6 +323,7 @@ CHECKS: list[Check] = [
     check_a_seed_decides_the_parameters,
     check_the_step_is_the_papers,
     check_the_graph_answers_as_torch,
+    check_the_graph_begins_as_torch_does,
     check_any_batch_and_any_chunks_give_the_same_bits,
     check_the_step_graph_gives_the_main_graphs_bits,
     check_the_graph_has_only_what_keeps_rows_apart,

@@ -6,7 +6,7 @@ from onnx import numpy_helper
 
 from models.manifest import Manifest
 from models.runner import Runner
-from tests.conformance.cells import manifest_of, model_of
+from tests.conformance.cells import case, manifest_of, model_of
 from training import verify as module
 from training.architectures.lstm import LSTM
 from training.architectures.rnn import RNN
@@ -186,6 +186,17 @@ def test_a_model_whose_small_differences_grow_is_held_to_the_steps_that_float32_
     assert found.parity_error <= found.tolerance <= 1e-2
     longest = max(module._trial(model, np.random.default_rng(at)).x.shape[1] for at in range(20))
     assert 1 <= found.fed["x"].shape[1] < longest
+
+
+def test_states_that_only_steps_make_are_made_by_steps(seed):
+    torch.manual_seed(seed)
+    model = model_of(case("differentiable_neural_computer", slots=5, width=3))
+    states = module._random_states(model, 40, np.random.default_rng(seed))
+    for name in ("w_w", "w_r", "p"):
+        weights = states[f"state.{name}"]
+        assert (weights >= 0).all()
+        assert (weights.sum(-1) <= 1 + 1e-5).all()
+    assert len(np.unique(states["state.w_w"], axis=0)) > 20
 
 
 def test_an_output_of_another_shape_differs_without_end():

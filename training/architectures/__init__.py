@@ -12,6 +12,7 @@ from training.architectures.clockwork import Clockwork
 from training.architectures.countdown import COUNTED, Countdown
 from training.architectures.deep_transition import DeepTransition
 from training.architectures.delays import Delays
+from training.architectures.differentiable_neural_computer import DifferentiableNeuralComputer
 from training.architectures.echo_state import EchoState
 from training.architectures.encoder_decoder import AttentionDecoder, EncoderDecoder, Way
 from training.architectures.grid import Grid
@@ -167,6 +168,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "deep",
         "n*(m + n + 1) + (transition - 1 + output)*n*(n + 1) + shortcut*n*n",
         {"shortcut": True},
+    ),
+    "differentiable_neural_computer": Architecture(
+        DifferentiableNeuralComputer,
+        "10.12",
+        "differentiable_neural_computer",
+        "(4*n*(m + reads*width + n + 1) if controller == 'lstm' else n*(m + reads*width + 1))"
+        " + (n + 1)*(reads*(width + 5) + 3*width + 3)",
     ),
     "echo_state": Architecture(EchoState, "10.8", "echo_state", "0"),
     "elman": Architecture(RNN, "10.2", "elman", "n*(m + n + 1)"),

@@ -49,7 +49,8 @@ def find(M: Tensor, w: Tensor, at: Address) -> Tensor:
 
 def content(M: Tensor, k: Tensor, beta: Tensor) -> Tensor:
     """Weigh slots `[batch, slots, width]` by their likeness to keys, whatever the size of the memory's numbers."""
-    lengths = _length(k) * _length(M).transpose(1, 2)
+    # Again a least one, since the exporter takes a number as small as that under the roots for nothing.
+    lengths = (_length(k) * _length(M).transpose(1, 2)).clamp_min(LEAST_SQUARE)
     return (beta * (k @ M.transpose(1, 2)) / lengths).softmax(-1)
 
 

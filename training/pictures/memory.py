@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from training.architectures.differentiable_neural_computer import DifferentiableNeuralComputer
 from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.data.data import Data, Sequences
 from training.data.series import Series
@@ -47,11 +48,15 @@ def panels(model: SequenceModel, series: Series) -> dict[str, np.ndarray]:
         "what was answered": np.where(asked, torch.stack(answers).numpy(), 0),
     }
     cell = model.cell
-    if isinstance(cell, NeuralTuringMachine):
-        w, memory = (torch.cat([state[name] for state in states]) for name in "wM")
-        shown["where it wrote"] = _of_heads(w[:, cell.reads :])
-        shown["what it kept, by its length"] = memory.norm(dim=-1).numpy()
-        shown["where it read"] = _of_heads(w[:, : cell.reads])
+    if isinstance(cell, NeuralTuringMachine | DifferentiableNeuralComputer):
+        memory = {name: torch.cat([state[name] for state in states]) for name in states[0]}
+        if isinstance(cell, NeuralTuringMachine):
+            read, wrote = memory["w"][:, : cell.reads], memory["w"][:, cell.reads :]
+        else:
+            read, wrote = memory["w_r"], memory["w_w"][:, None]
+        shown["where it wrote"] = _of_heads(wrote)
+        shown["what it kept, by its length"] = memory["M"].norm(dim=-1).numpy()
+        shown["where it read"] = _of_heads(read)
     return shown
 
 

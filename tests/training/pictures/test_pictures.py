@@ -6,6 +6,7 @@ import torch
 from matplotlib.image import imread
 
 from training.architectures import build_cell
+from training.architectures.differentiable_neural_computer import DifferentiableNeuralComputer
 from training.architectures.leaky import Leaky
 from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
@@ -157,6 +158,23 @@ def test_a_memory_is_shown_as_it_was_at_each_step():
             "where it read": state["w"][0, :2].amax(0),
             "what it kept, by its length": state["M"][0].norm(dim=-1),
             "what was answered": answer[0, 0].sigmoid() if step > series.asked else torch.zeros(8),
+        }
+        for title, wanted in expected.items():
+            np.testing.assert_allclose(shown[title][step], wanted.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_memory_of_a_computer_is_shown_as_it_was_at_each_step():
+    torch.manual_seed(0)
+    cell = DifferentiableNeuralComputer(9, HIDDEN, reads=2, slots=12, width=4)
+    model = SequenceModel(embedding=Numbers(9), cell=cell, outputs=8, dropout=0.0).eval()
+    series = DATA["recall_bits"].parts.test[0]
+    shown, state = panels(model, series), model.begin(1)
+    for step, x in enumerate(torch.from_numpy(series.inputs)):
+        _, state = model(x[None, None], state)
+        expected = {
+            "where it wrote": state["w_w"][0],
+            "where it read": state["w_r"][0].amax(0),
+            "what it kept, by its length": state["M"][0].norm(dim=-1),
         }
         for title, wanted in expected.items():
             np.testing.assert_allclose(shown[title][step], wanted.detach().numpy(), rtol=1e-5, atol=1e-6)
