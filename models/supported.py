@@ -23,10 +23,18 @@ def _unsupported(manifest: Manifest) -> Iterable[str]:
     for field, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
         for index, tensor in enumerate(tensors):
             fixed = tensor.shape[1:] if tensor.is_timed else tensor.shape
-            # What is run once, when all of it has come, may be of any size.
-            may_be_free = field == "inputs" and manifest.kind == "sequence" and tensor.is_timed and TIME not in fixed
-            if any(isinstance(axis, str) for axis in fixed) and not may_be_free:
+            # What is run once, when all of it has come, may be of any size; and an output's last axis that of a state.
+            told = _told_axes(manifest) if field == "outputs" else frozenset()
+            whole = field == "inputs" and manifest.kind == "sequence" and tensor.is_timed and TIME not in fixed
+            free = [axis for place, axis in enumerate(fixed, 1) if place < len(fixed) or axis not in told]
+            if any(isinstance(axis, str) for axis in free) and not whole:
                 yield f"{field}[{index}].shape with a free axis other than time, or time other than first"
+
+
+def _told_axes(manifest: Manifest) -> frozenset[str]:
+    """Name the free axes whose size a state's own length tells, once in that state."""
+    found = [[axis for axis in state.shape if isinstance(axis, str)] for state in manifest.states if state.length_of]
+    return frozenset(axes[0] for axes in found if len(axes) == 1)
 
 
 def _unsupported_whole(manifest: Manifest) -> Iterable[str]:

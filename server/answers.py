@@ -1,25 +1,27 @@
 """What a turn has to say to each of its chunks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from models.manifest import Decode, TensorSpec
-from models.tensors import NUMPY, fixed_shape
 from server.errors import RecurError
 from server.generation import draw
 from server.signature import Signature
+from server.spread import cut, put_together
 from server.turn import Turn
-from server.types import Answer, Arrays, Chunk, Ints, Slots, Stored
+from server.types import Answer, Arrays, Chunk, Ints, Slots
 
 
 class Piece(NamedTuple):
-    """The outputs of some of a turn's rows, `[rows, time, …]` by name."""
+    """The outputs of some of a turn's rows, `[rows, time, …]` by name, and the sizes of those that have a free axis."""
 
     rows: Slots
     outputs: Arrays
+    sizes: Mapping[str, Ints] = MappingProxyType({})
 
 
 def answers(signature: Signature, turn: Turn, pieces: Sequence[Piece]) -> Iterable[tuple[Chunk, Answer]]:
@@ -32,10 +34,10 @@ def answers(signature: Signature, turn: Turn, pieces: Sequence[Piece]) -> Iterab
     """
     specs, told = signature.outputs, turn.told() if signature.whole else None
     if len(pieces) == 1 and not turn.errors and not turn.replays:
-        cut = _cut(specs, turn, pieces[0].outputs, told)
+        answered = _cut(signature, turn, pieces[0], told)
         if signature.decode is not None and any(chunk.draw for chunk in turn.chunks):
-            cut = _drawn(signature.decode, turn, pieces[0].outputs, cut)
-        yield from cut
+            answered = _drawn(signature.decode, turn, pieces[0].outputs, answered)
+        yield from answered
         return
     for chunk, first, stop in turn.chunk_rows():
         positions = turn.positions[first:stop]
@@ -43,7 +45,7 @@ def answers(signature: Signature, turn: Turn, pieces: Sequence[Piece]) -> Iterab
         replayed[[row - first for row in turn.replays if first <= row < stop]] = True
         errors = {row - first: error for row, error in turn.errors.items() if first <= row < stop}
         time = chunk.time if told is None else _longest(specs, turn, told, first, stop)
-        yield chunk, Answer(_put_together(specs, turn, pieces, time, first, stop), positions, replayed, errors)
+        yield chunk, Answer(_put_together(signature, turn, pieces, time, first, stop), positions, replayed, errors)
 
 
 def refused(chunk: Chunk, error: RecurError) -> Answer:
@@ -59,54 +61,60 @@ def _longest(specs: Sequence[TensorSpec], turn: Turn, told: Ints, first: int, st
     return max([0, *again, *(told.item(row) for row in range(first, stop) if row not in unanswered)])
 
 
-def _cut(specs: Sequence[TensorSpec], turn: Turn, outputs: Arrays, told: Ints | None) -> Iterable[tuple[Chunk, Answer]]:
-    positions = turn.positions
-    tensors = [(spec.name, outputs[spec.name], spec.is_timed) for spec in specs]
+def _cut(signature: Signature, turn: Turn, piece: Piece, told: Ints | None) -> Iterable[tuple[Chunk, Answer]]:
+    positions, outputs = turn.positions, piece.outputs
+    tensors = [(spec.name, outputs[spec.name], spec.is_timed) for spec in signature.outputs]
     for chunk, first, stop in turn.chunk_rows():
         time = chunk.time if told is None else int(told[first:stop].max())
-        found = {name: array[first:stop, :time] if timed else array[first:stop] for name, array, timed in tensors}
+        found: Arrays = {
+            name: array[first:stop, :time] if timed else array[first:stop] for name, array, timed in tensors
+        }
+        if signature.spreads:
+            found = cut(found, signature.spreads, piece.sizes, first, stop)
         yield chunk, Answer(found, positions[first:stop])
 
 
 def _drawn(
-    decode: Decode, turn: Turn, outputs: Arrays, cut: Iterable[tuple[Chunk, Answer]]
+    decode: Decode, turn: Turn, outputs: Arrays, answered: Iterable[tuple[Chunk, Answer]]
 ) -> Iterable[tuple[Chunk, Answer]]:
     """Draw what the chunks ask for, all together: apart it takes longer than the model."""
     asked = {first: chunk.draw for chunk, first, _ in turn.chunk_rows() if chunk.draw is not None}
     rows = np.array(list(asked), np.intp)
     found = outputs[decode.output][rows, turn.lengths[rows] - 1]
     drawn = iter(draw(decode, found, list(asked.values())))
-    for chunk, answer in cut:
+    for chunk, answer in answered:
         yield chunk, answer if chunk.draw is None else msgspec.structs.replace(answer, drawn=next(drawn))
 
 
 def _put_together(
-    specs: Sequence[TensorSpec], turn: Turn, pieces: Sequence[Piece], time: int, first: int, stop: int
+    signature: Signature, turn: Turn, pieces: Sequence[Piece], time: int, first: int, stop: int
 ) -> Arrays:
     """Outputs of one chunk: rows that ran, rows that are answered again, zeros for the others."""
     stored = turn.replays.get(first)
-    if stored is not None and stop - first == 1 and stored.outputs.keys() != {spec.name for spec in specs}:
+    if stored is not None and stop - first == 1 and stored.outputs.keys() != {spec.name for spec in signature.outputs}:
         # A request that was answered with more than its last step: the one that comes again is the same.
         return {name: array[None] for name, array in stored.outputs.items()}
-    outputs = {}
-    for spec in specs:
-        timed = spec.is_timed
-        axes = (time, *fixed_shape(spec.shape[1:])) if timed else fixed_shape(spec.shape)
-        outputs[spec.name] = output = np.zeros((stop - first, *axes), NUMPY[spec.dtype])
-        for rows, found in pieces:
-            here = (rows >= first) & (rows < stop) & ~np.isin(rows, list(turn.errors))
-            part = found[spec.name][here]
-            places = rows[here] - first
-            if timed:
-                output[places, : part.shape[1]] = part[:, :time]
-            else:
-                output[places] = part
-        for row, stored in turn.replays.items():
-            if first <= row < stop:
-                _replay(output, row - first, stored, spec.name, timed=timed)
-    return outputs
+    found = [_of_chunk(signature, turn, piece, first, stop) for piece in pieces]
+    again = {row - first: stored.outputs for row, stored in turn.replays.items() if first <= row < stop}
+    return {
+        spec.name: put_together(
+            spec,
+            stop - first,
+            time,
+            [
+                *((places, some[spec.name][:, :time] if spec.is_timed else some[spec.name]) for places, some in found),
+                *((np.array([row]), outputs[spec.name][None]) for row, outputs in again.items()),
+            ],
+        )
+        for spec in signature.outputs
+    }
 
 
-def _replay(output: np.ndarray, row: int, stored: Stored, name: str, *, timed: bool) -> None:
-    found = stored.outputs[name]
-    output[(row, slice(len(found))) if timed else row] = found
+def _of_chunk(signature: Signature, turn: Turn, piece: Piece, first: int, stop: int) -> tuple[Slots, Arrays]:
+    """Give the rows of a piece that are a chunk's, by their places in it."""
+    here = np.flatnonzero((piece.rows >= first) & (piece.rows < stop) & ~np.isin(piece.rows, list(turn.errors)))
+    outputs: Arrays = {name: array[here] for name, array in piece.outputs.items()}
+    if signature.spreads:
+        sizes = {name: of[here] for name, of in piece.sizes.items()}
+        outputs = cut(outputs, signature.spreads, sizes, 0, len(here))
+    return piece.rows[here] - first, outputs

@@ -195,7 +195,7 @@ class Engine:
             steps=len(rows) if batch.time == 1 else int(batch.lengths.sum()),
             seconds=result.seconds,
         )
-        return [Piece(rows, result.outputs)]
+        return [Piece(rows, result.outputs, result.sizes)]
 
     async def _compute(self, runtime: Runtime, batch: Batch, executor: Executor) -> BatchResult:
         if runtime.expected_seconds(batch) < SHORT_RUN_SECONDS:

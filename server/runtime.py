@@ -14,6 +14,7 @@ from server.finite import finite_rows
 from server.limits import Limits
 from server.padding import Padding
 from server.signature import signatures_of
+from server.spread import corner, sizes_of, spreads_of
 from server.stores.base import StateStore
 from server.types import Array, Arrays, Batch, BatchResult, Flags, Ints, Part, Slots, States
 from server.vocabulary import told_input, vocabulary_of
@@ -57,6 +58,7 @@ class Runtime:
         self._runner = runner
         self._store = store
         self._padding = Padding(runner.manifest.states)
+        self._spreads = spreads_of(runner.manifest)
         self._collecting = Collecting(runner, most_steps=most_steps) if runner.manifest.kind == "sequence" else None
         self._allow_nonfinite = runner.manifest.allow_nonfinite
         self._seconds_per_step: dict[Part, float] = {}
@@ -72,6 +74,8 @@ class Runtime:
         gathered = time.perf_counter()
         if batch.starting:
             self._begin(batch, states)
+        if self._spreads and batch.part != "start":
+            batch = batch._replace(sizes=sizes_of(self._spreads, states.ragged))
         outputs, next_states = self._compute(batch, states)
         computed = time.perf_counter()
         finite = None
@@ -86,7 +90,7 @@ class Runtime:
         committed = time.perf_counter()
         self._seconds_per_step[batch.part] = (committed - began) / _steps(batch)
         seconds = {"gather": gathered - began, "compute": computed - gathered, "scatter": committed - computed}
-        return BatchResult(outputs, finite, seconds, full)
+        return BatchResult(outputs, finite, seconds, full, batch.sizes)
 
     def expected_seconds(self, batch: Batch) -> float:
         """How long the batch will take if its steps take as long as the last batch's did; infinite at first."""
@@ -135,9 +139,15 @@ class Runtime:
 
 
 def _joined(pieces: Sequence[tuple[Slots, Arrays]]) -> dict[str, Array]:
-    """Put pieces of rows together, in the rows' order."""
-    back = np.argsort(np.concatenate([rows for rows, _ in pieces]))
-    return {name: np.concatenate([arrays[name] for _, arrays in pieces])[back] for name in pieces[0][1]}
+    """Put pieces of rows together, in the rows' order, zeros after the end of a piece that is smaller than others."""
+    rows = sum(len(some) for some, _ in pieces)
+    joined: dict[str, Array] = {}
+    for name, first in pieces[0][1].items():
+        largest = np.max([arrays[name].shape[1:] for _, arrays in pieces], axis=0).tolist() if first.ndim > 1 else ()
+        joined[name] = array = np.zeros((rows, *largest), first.dtype)
+        for some, arrays in pieces:
+            array[corner(some, arrays[name])] = arrays[name]
+    return joined
 
 
 def _kept(batch: Batch, finite: Flags | None) -> Slots | None:

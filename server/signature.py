@@ -8,6 +8,7 @@ from models.errors import ModelUnsupported
 from models.manifest import ANSWERED, RESERVED, Decode, TensorSpec
 from models.runner import Runner
 from models.tensors import TIME, Shape
+from server.spread import Spread, spreads_of
 from server.types import Part
 from server.vocabulary import Vocabulary
 
@@ -29,6 +30,7 @@ class Signature(NamedTuple):
         texts: the inputs that may come as text, with their vocabularies.
         whole: whether a sequence is answered when it is complete, and not before.
         decode: how an answer is fed back; None where it cannot be.
+        spreads: the outputs that have a free axis other than time.
     """
 
     inputs: Sequence[TensorSpec]
@@ -39,6 +41,7 @@ class Signature(NamedTuple):
     texts: Mapping[str, Vocabulary] = NO_TEXTS
     whole: bool = False
     decode: Decode | None = None
+    spreads: Sequence[Spread] = ()
 
 
 def signatures_of(runner: Runner, texts: Mapping[str, Vocabulary] = NO_TEXTS) -> Mapping[Part, Signature]:
@@ -55,6 +58,7 @@ def signatures_of(runner: Runner, texts: Mapping[str, Vocabulary] = NO_TEXTS) ->
         texts=texts,
         whole=whole,
         decode=manifest.decode,
+        spreads=spreads_of(manifest),
     )
     peek = run._replace(starting=())
     if runner.peek_outputs:

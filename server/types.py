@@ -7,6 +7,7 @@ What a batch has a row of is an array, so that the bookkeeping of many rows cost
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple, final
 
 import msgspec
@@ -277,6 +278,7 @@ class Batch(NamedTuple):
         spans: steps that the request of each row has had, `[rows]`; None where they are the lengths.
         told: steps that each row is answered, `[rows]`; None where they are the lengths.
         sources: where each row's state is before the run, `[rows]`; None where that is its slot.
+        sizes: of the outputs with a free axis other than time, how large it is in each row, `[rows]`, by name.
     """
 
     slots: Slots
@@ -294,6 +296,7 @@ class Batch(NamedTuple):
     spans: Ints | None = None
     told: Ints | None = None
     sources: Slots | None = None
+    sizes: Mapping[str, Ints] = MappingProxyType({})
 
     def of(self, rows: Slots) -> "Batch":
         """Give some of the rows, which have begun."""
@@ -312,6 +315,7 @@ class Batch(NamedTuple):
             spans=None if self.spans is None else self.spans[rows],
             told=None if self.told is None else self.told[rows],
             sources=None if self.sources is None else self.sources[rows],
+            sizes={name: sizes[rows] for name, sizes in self.sizes.items()},
         )
 
 
@@ -323,9 +327,11 @@ class BatchResult(NamedTuple):
         finite: the rows whose outputs and next states are finite, the only ones committed, `[rows]`; None for all.
         seconds: time in each stage: gather, compute, scatter.
         full: the rows whose states had no room to grow, not committed either, `[rows]`; None for none.
+        sizes: as in the batch.
     """
 
     outputs: Arrays
     finite: Flags | None
     seconds: Mapping[str, float]
     full: Flags | None = None
+    sizes: Mapping[str, Ints] = MappingProxyType({})

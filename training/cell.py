@@ -26,6 +26,7 @@ class Cell(nn.Module, abc.ABC):
         free: the states whose first axis after the batch's is of any size, and that axis's name; the state
             `AXIS_length`, INT64 `[batch]`, says how much of it is a row's own.
         constant: the states that no step changes.
+        tells: what a step tells besides its output, FP32 `[batch, AXIS]`, by name, and that free axis of its states.
         takes_any_state: whether any numbers may be its state; where not, only steps from the first state make others.
         symbols: how many symbols its inputs are of, where it embeds them itself and `input_size` of them make a step;
             0 where its inputs are numbers.
@@ -40,6 +41,7 @@ class Cell(nn.Module, abc.ABC):
     delay: int = 0
     free: Mapping[str, str] = {}
     constant: frozenset[str] = frozenset()
+    tells: Mapping[str, str] = {}
     takes_any_state: bool = True
     symbols: int = 0
     across: str = ""
@@ -53,6 +55,10 @@ class Cell(nn.Module, abc.ABC):
     @abc.abstractmethod
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Do one step: `[batch, input_size]` to `[batch, output_size]` and the next state."""
+
+    def step_told(self, x: Tensor, state: State) -> tuple[Tensor, State, dict[str, Tensor]]:
+        """Do one step, and give what it tells besides."""
+        return *self.step(x, state), {}
 
     def at(self, update: int) -> None:
         """Hear how many updates there were, before the next one; a cell may train in another way at first."""

@@ -202,6 +202,15 @@ class SequenceModel(nn.Module):
             answers = torch.where(valid[..., None], answers, 0.0)
         return answers, next_state
 
+    def told(self, x: Tensor, state: State, lengths: Tensor) -> dict[str, Tensor]:
+        """Give what the cell's steps tell besides, `[batch, time, …]` by name, zeros after each row's length."""
+        told: dict[str, list[Tensor]] = {name: [] for name in self.cell.tells}
+        for t, read in enumerate(self.embedding(x).unbind(1) if told else ()):
+            _, state, found = self.cell.step_told(read, state)
+            for name, one in found.items():
+                told[name].append(torch.where((t < lengths)[:, None], one, 0.0))
+        return {name: torch.stack(steps, 1) for name, steps in told.items()}
+
     def answer(self, ys: Tensor) -> Tensor:
         """Give the answers to the cell's outputs, `[…, output_size]` to `[…, outputs]`."""
         answers = self.dropout(ys)

@@ -90,6 +90,12 @@ def states_of(model: SequenceModel) -> tuple[StateSpec, ...]:
     )
 
 
+def outputs_of(model: SequenceModel) -> tuple[TensorSpec, ...]:
+    """Describe what a model answers: first the answers themselves."""
+    told = (TensorSpec(name, "FP32", ("time", axis)) for name, axis in model.cell.tells.items())
+    return (TensorSpec("y", "FP32", ("time", model.outputs)), *told)
+
+
 def describe(
     run: Run,
     model: SequenceModel,
@@ -110,7 +116,7 @@ def describe(
         files=dict(digests),
         graphs=Graphs(main=GRAPH, start=START if START in digests else None, step=STEP if STEP in digests else None),
         inputs=(TensorSpec("x", "INT64" if model.symbols else "FP32", ("time", *model.step_axes)),),
-        outputs=(TensorSpec("y", "FP32", ("time", model.outputs)),),
+        outputs=outputs_of(model),
         lengths="lengths",
         states=states_of(model),
         decode=_decode(run) if TASKS[recipe.task].writes else None,

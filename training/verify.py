@@ -155,8 +155,10 @@ def measure_quantized(model: SequenceModel, manifest: Manifest, graph: bytes, *,
 def answers(model: SequenceModel, trial: Trial) -> Arrays:
     """Give torch's answers by the graph's output names."""
     state = {name.removeprefix("state."): torch.from_numpy(array) for name, array in trial.states.items()}
-    y, next_state = model(torch.from_numpy(trial.x), state, torch.from_numpy(trial.lengths))
-    return {"y": y.numpy()} | {f"next_state.{name}": tensor.numpy() for name, tensor in next_state.items()}
+    x, lengths = torch.from_numpy(trial.x), torch.from_numpy(trial.lengths)
+    y, next_state = model(x, state, lengths)
+    told = {name: tensor.numpy() for name, tensor in model.told(x, state, lengths).items()}
+    return {"y": y.numpy()} | told | {f"next_state.{name}": tensor.numpy() for name, tensor in next_state.items()}
 
 
 def _trials(model: SequenceModel, random: np.random.Generator) -> list[Trial]:
@@ -281,30 +283,41 @@ def _in_chunks(runner: Runner, trial: Trial, random: np.random.Generator) -> Arr
         going = np.flatnonzero(trial.lengths > start)
         lengths = np.minimum(trial.lengths[going], end) - start
         found = _run(runner, Trial(trial.x[going, start:end], lengths, _rows(states, going)))
-        chunk = np.zeros((rows, *found["y"].shape[1:]), found["y"].dtype)
-        chunk[going] = found["y"]
+        chunk = {}
+        for spec in runner.manifest.outputs:
+            array = found[spec.name]
+            chunk[spec.name] = np.zeros((rows, *array.shape[1:]), array.dtype)
+            chunk[spec.name][going] = array
         for name, state in states.items():
             state[going] = found[f"next_{name}"]
         chunks.append(chunk)
         start = end
-    return {"y": np.concatenate(chunks, 1)} | {f"next_{name}": state for name, state in states.items()}
+    outputs = {name: np.concatenate([chunk[name] for chunk in chunks], 1) for name in chunks[0]}
+    return outputs | {f"next_{name}": state for name, state in states.items()}
 
 
 def _fitting(runner: Runner, arrays: Arrays) -> Arrays:
-    """Cut the free axes of states to the longest of some rows."""
+    """Cut the free axes of states, and of what is told of them, to the longest of some rows."""
     fitting = dict(arrays)
     for state in runner.manifest.states:
-        for name in (state.input, state.output):
-            if state.length_of is not None and name in arrays:
-                count = arrays.get(state.length_of, arrays.get(f"next_{state.length_of}"))
-                assert count is not None
-                fitting[name] = arrays[name][:, : int(count.max())]
+        if state.length_of is None:
+            continue
+        count = arrays.get(state.length_of, arrays.get(f"next_{state.length_of}"))
+        assert count is not None
+        most = int(count.max())
+        fitting |= {name: arrays[name][:, :most] for name in (state.input, state.output) if name in arrays}
+        told = [spec.name for spec in runner.manifest.outputs if spec.shape[-1] == state.shape[0]]
+        fitting |= {name: arrays[name][..., :most] for name in told if name in arrays}
     return fitting
 
 
 def _rows(arrays: Arrays, chosen: list[int] | Array, time: int | None = None) -> Arrays:
     """Some rows of each array, and of outputs over time the first steps."""
-    return {name: array[chosen, :time] if name == "y" and time else array[chosen] for name, array in arrays.items()}
+    states = ("state.", "next_state.")
+    return {
+        name: array[chosen] if name.startswith(states) or not time else array[chosen, :time]
+        for name, array in arrays.items()
+    }
 
 
 def _difference(found: Arrays, expected: Arrays) -> float:

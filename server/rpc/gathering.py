@@ -7,9 +7,9 @@ from typing import final
 import numpy as np
 
 from models.manifest import TensorSpec
-from models.tensors import NUMPY, fixed_shape
 from server.errors import RecurError
-from server.types import Answer, Array, Chunk, Flags, Ints
+from server.spread import put_together
+from server.types import Answer, Array, Arrays, Chunk, Flags, Ints, Slots
 
 
 @final
@@ -19,7 +19,7 @@ class Gathering:
     Args:
         specs: the outputs that are asked for.
         rows: of the request.
-        time: steps that rows are answered; of whole sequences it grows.
+        time: steps that rows are answered, at least.
         finished: called once, when every row is answered.
     """
 
@@ -36,8 +36,7 @@ class Gathering:
         self._errors: dict[int, RecurError] = {}
         self._finished = finished
         self._left = rows
-        self._outputs: dict[str, Array] = {}
-        self._timed = frozenset(spec.name for spec in specs if spec.is_timed)
+        self._pieces: list[tuple[Slots, Arrays]] = []
 
     @cached_property
     def _positions(self) -> Ints:
@@ -62,30 +61,15 @@ class Gathering:
         if answer.replayed is not None:
             self._replayed[place] = answer.replayed
         self._errors |= {place.item(row): error for row, error in answer.errors.items()}
-        for spec in self._specs:
-            if (found := answer.outputs.get(spec.name)) is not None:
-                if spec.is_timed:
-                    self._make_room(found.shape[1])
-                self._output(spec)[(place, slice(found.shape[1])) if spec.is_timed else place] = found
+        self._pieces.append((place, answer.outputs))
         self._answered(len(place))
 
     def _answered(self, rows: int) -> None:
         self._left -= rows
         if rows and not self._left:
-            outputs = {spec.name: self._output(spec) for spec in self._specs}
+            outputs = {spec.name: self._together(spec) for spec in self._specs}
             self._finished(Answer(outputs, self._positions, self._replayed, self._errors))
 
-    def _make_room(self, time: int) -> None:
-        """Let the answer have as many steps as the longest of its rows, which whole sequences alone show."""
-        if time > self._time:
-            self._time, before = time, self._outputs
-            self._outputs = {name: array for name, array in before.items() if name not in self._timed}
-            for spec in self._specs:
-                if spec.name in before.keys() & self._timed:
-                    self._output(spec)[:, : before[spec.name].shape[1]] = before[spec.name]
-
-    def _output(self, spec: TensorSpec) -> Array:
-        if spec.name not in self._outputs:
-            axes = (self._time, *fixed_shape(spec.shape[1:])) if spec.is_timed else fixed_shape(spec.shape)
-            self._outputs[spec.name] = np.zeros((self._rows, *axes), NUMPY[spec.dtype])
-        return self._outputs[spec.name]
+    def _together(self, spec: TensorSpec) -> Array:
+        pieces = [(place, outputs[spec.name]) for place, outputs in self._pieces if spec.name in outputs]
+        return put_together(spec, self._rows, self._time, pieces)

@@ -47,6 +47,7 @@ class MemoryStore(StateStore):
         self._states = place({name: row for name, row in initial.items() if name not in ragged}, capacity)
         self._ragged = RaggedRows({name: initial[name] for name in ragged})
         self._timed = {spec.name: spec.is_timed for spec in outputs}
+        self._spread = any(isinstance(axis, str) for spec in outputs for axis in spec.shape[spec.is_timed :])
         self._answers = {
             spec.name: Arena(fixed_shape(spec.shape[self._timed[spec.name] :]), NUMPY[spec.dtype], capacity)
             for spec in outputs
@@ -172,16 +173,17 @@ class MemoryStore(StateStore):
     def _keep_answers(self, batch: Batch, outputs: Arrays, rows: Slots) -> None:
         """Keep answers of one step in the arenas; longer ones are few, and each is an array of its own."""
         told = batch.lengths if batch.told is None else batch.told
-        short = rows[told[rows] == 1]
+        # What has a free axis is of its own size in each row.
+        short = rows[(told[rows] == 1) & (not self._spread)]
         for name, arena in self._answers.items():
             if len(short):
                 output = outputs[name][short]
                 arena.rows[batch.slots[short]] = output[:, 0] if self._timed[name] else output
-        for row in rows[told[rows] != 1].tolist():
+        for row in np.setdiff1d(rows, short).tolist():
             length = told.item(row)
             answer = {
                 name: (array[row, :length] if self._timed[name] else array[row]).copy()
-                for name, array in outputs.items()
+                for name, array in _row_sized(batch, outputs, row).items()
             }
             self._keep_long(batch.slots.item(row), answer)
 
@@ -192,6 +194,16 @@ class MemoryStore(StateStore):
     def _drop_long(self, slot: int) -> None:
         if answer := self._long.pop(slot, None):
             self._long_bytes -= _size(answer)
+
+
+def _row_sized(batch: Batch, outputs: Arrays, row: int) -> Arrays:
+    """Give outputs, those with a free axis other than time cut to the size of a row."""
+    if not batch.sizes:
+        return outputs
+    sized = dict(outputs)
+    for name, sizes in batch.sizes.items():
+        sized[name] = sized[name][..., : sizes.item(row)]
+    return sized
 
 
 def _size(answer: Mapping[str, Array]) -> int:

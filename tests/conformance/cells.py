@@ -16,7 +16,7 @@ from training.cell import Cell, Conditioned, Source, Sourced, State
 from training.export.graph import export, export_step
 from training.export.trace import Traces
 from training.model import Numbers, SequenceModel
-from training.publish import states_of
+from training.publish import outputs_of, states_of
 from training.verify import Trial
 
 INPUT, HIDDEN, SYMBOLS = 5, 6, 7
@@ -37,6 +37,8 @@ VARIANTS: Mapping[str, Kind] = {
     "attention dot": case(
         "attention", score="dot", encoder="gru", decoder={"architecture": "stack", "layers": ("gru",)}
     ),
+    "attention weights": case("attention", weights=True),
+    "attention weights general": case("attention", weights=True, score="general", encoder="gru"),
     "attention general": case("attention", score="general", decoder="lstm"),
     "differentiable_neural_computer": case("differentiable_neural_computer", slots=5, width=3),
     "differentiable_neural_computer heads": case(
@@ -146,7 +148,7 @@ def manifest_of(model: SequenceModel) -> Manifest:
         files=dict.fromkeys(("model.onnx", "golden.npz", INITIAL), f"sha256:{'0' * 64}"),
         graphs=Graphs("model.onnx"),
         inputs=(TensorSpec("x", "INT64" if model.symbols else "FP32", ("time", *model.step_axes)),),
-        outputs=(TensorSpec("y", "FP32", ("time", SYMBOLS)),),
+        outputs=outputs_of(model),
         lengths="lengths",
         states=states_of(model),
         delay=model.cell.delay,

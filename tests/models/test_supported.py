@@ -38,6 +38,11 @@ UNSUPPORTED = [
     ({"inputs": (TensorSpec("x", "FP32", (2, "time")),)}, "inputs[0].shape with a free axis"),
     ({"inputs": (TensorSpec("x", "FP32", ("time", "width")),)}, "inputs[0].shape with"),
     ({"outputs": (TensorSpec("y", "FP32", ("time", "time")),)}, "outputs[0].shape with a free axis"),
+    ({"outputs": (TensorSpec("y", "FP32", ("time", "source")),)}, "outputs[0].shape with a free axis"),
+    (
+        {"outputs": (TensorSpec("y", "FP32", ("time", "source", 2)),), "states": zoo_roles.annotations().states},
+        "outputs[0].shape with a free axis",
+    ),
 ]
 
 
@@ -64,6 +69,7 @@ def test_what_is_not_served_is_refused_by_the_fields_name(overrides, field):
         zoo_roles.characters(),
         zoo.sums_to_come(),
         zoo.grid_sums(),
+        replace(zoo_roles.annotations(), outputs=(TensorSpec("y", "FP32", ("time", "source")),)),
         replace(SUM, decode=Decode("y", "x", "identity")),
         replace(SUM, decode=Decode("y", "x", "bernoulli")),
     ],

@@ -133,6 +133,7 @@ def build_attention(
     encoder: str | dict[str, Any] = "bidirectional",
     decoder: str | dict[str, Any] = "gru",
     score: Score = "additive",
+    weights: bool = False,
     source_symbols: Count = 8,
     source_size: Count = 32,
 ) -> AttentionDecoder:
@@ -141,7 +142,7 @@ def build_attention(
     reads = _inner(encoder, source_size, hidden_size)
     told = reads.output_size if score == "additive" else 0
     writes = _inner(decoder, input_size + told, hidden_size)
-    return AttentionDecoder(embedding, reads, writes, input_size, score=score)
+    return AttentionDecoder(embedding, reads, writes, input_size, score=score, weights=weights)
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {

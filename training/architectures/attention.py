@@ -87,8 +87,8 @@ def products(asked: Tensor, keys: Tensor) -> Tensor:
     return torch.cat([asked, asked], 1).bmm(keys.transpose(1, 2))[:, : asked.shape[1]]
 
 
-def attend(scores: Tensor, annotations: Tensor, lengths: Tensor) -> Tensor:
-    """Read annotations by the softmax of their scores, `[batch, time, source]` to `[batch, time, annotation]`.
+def attend(scores: Tensor, annotations: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Read annotations by the softmax of their scores; gives `[batch, time, annotation]` and `[batch, time, source]`.
 
     Args:
         scores: of all places.
@@ -100,7 +100,7 @@ def attend(scores: Tensor, annotations: Tensor, lengths: Tensor) -> Tensor:
     scores = torch.where(places < lengths[:, None, None], scores, LOWEST)
     weights = (scores - scores.amax(-1, keepdim=True)).exp()
     read = torch.cat([weights, weights], 1).bmm(annotations)[:, : scores.shape[1]]
-    return read[..., :-1] / read[..., -1:]
+    return read[..., :-1] / read[..., -1:], weights / read[..., -1:]
 
 
 def open_score(score: Score, asked: int, read: int) -> Scores:

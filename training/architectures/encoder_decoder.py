@@ -93,9 +93,19 @@ class AttentionDecoder(Sourced):
         decoder: has the input's features, and with additive scores those of an annotation besides.
         input_size: features of the input.
         score: how an annotation is weighed.
+        weights: whether the model answers with the weights too, `[batch, time, source]`.
     """
 
-    def __init__(self, embedding: nn.Embedding, encoder: Cell, decoder: Cell, input_size: int, *, score: Score) -> None:
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        encoder: Cell,
+        decoder: Cell,
+        input_size: int,
+        *,
+        score: Score,
+        weights: bool = False,
+    ) -> None:
         super().__init__()
         self.embedding, self.encoder, self.decoder = embedding, encoder, decoder
         self.input_size = input_size
@@ -108,6 +118,7 @@ class AttentionDecoder(Sourced):
         self.bridge = Bridge(2 * read, decoder)
         self.free = {"annotations": "source", "keys": "source"}
         self.constant = frozenset({"annotations", "keys", "source_length"})
+        self.tells = {"weights": "source"} if weights else {}
 
     @override
     def encode(self, source: Tensor, lengths: Tensor) -> Tensor:
@@ -124,12 +135,20 @@ class AttentionDecoder(Sourced):
 
     @override
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        y, next_state, _ = self.step_told(x, state)
+        return y, next_state
+
+    @override
+    def step_told(self, x: Tensor, state: State) -> tuple[Tensor, State, dict[str, Tensor]]:
         if self.asks_first:
-            context = self._context(state["s"][:, None], state)[:, 0]
-            s, after = self.decoder.step(torch.cat([x, context], -1), inside(state))
-            return torch.cat([s, context], -1), state | outside(after) | {"s": s}
-        s, after = self.decoder.step(x, inside(state))
-        return self._attended(s[:, None], state)[:, 0], state | outside(after)
+            contexts, weights = self._read(state["s"][:, None], state)
+            s, after = self.decoder.step(torch.cat([x, contexts[:, 0]], -1), inside(state))
+            y, next_state = torch.cat([s, contexts[:, 0]], -1), state | outside(after) | {"s": s}
+        else:
+            s, after = self.decoder.step(x, inside(state))
+            contexts, weights = self._read(s[:, None], state)
+            y, next_state = self._attended(s[:, None], contexts)[:, 0], state | outside(after)
+        return y, next_state, dict.fromkeys(self.tells, weights[:, 0])
 
     @override
     def scan(self, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
@@ -137,25 +156,20 @@ class AttentionDecoder(Sourced):
             return super().scan(xs, state, lengths)
         # What is asked after the step changes no state: all steps ask together.
         ss, after = self.decoder.scan(xs, inside(state))
-        return self._attended(ss, state), state | outside(after)
+        return self._attended(ss, self._read(ss, state)[0]), state | outside(after)
 
     def looks(self, x: Tensor, state: State) -> Tensor:
         """Give how much of each annotation a step reads, `[batch, source]`."""
         asked = state["s"] if self.asks_first else self.decoder.step(x, inside(state))[0]
-        return self.weights(asked[:, None], state)[:, 0]
+        return self._read(asked[:, None], state)[1][:, 0]
 
-    def weights(self, asked: Tensor, state: State) -> Tensor:
-        """Give how much of each annotation is read, `[batch, time, source]`, for `asked [batch, time, p]`."""
-        scores: Tensor = self.score(asked, state["keys"])
-        places = torch.arange(scores.shape[-1], device=scores.device)
-        return scores.masked_fill(places >= state["source_length"][:, None, None], -torch.inf).softmax(-1)
-
-    def _context(self, asked: Tensor, state: State) -> Tensor:
+    def _read(self, asked: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Give contexts and weights for what is asked, `[batch, time, p]`."""
         return attend(self.score(asked, state["keys"]), state["annotations"], state["source_length"])
 
-    def _attended(self, ss: Tensor, state: State) -> Tensor:
+    def _attended(self, ss: Tensor, contexts: Tensor) -> Tensor:
         assert self.H is not None
-        attended: Tensor = self.H(torch.cat([ss, self._context(ss, state)], -1)).tanh()
+        attended: Tensor = self.H(torch.cat([ss, contexts], -1)).tanh()
         return attended
 
 

@@ -27,7 +27,10 @@ def export(model: SequenceModel, traces: Traces | None = None) -> bytes:
     write_valid(build)
     answers = _answers(build, model, over_time(build, model.cell, _embedded(build, model), "", traces))
     # Masked after the readout, whose bias would show in the padding.
-    build.node("Where", build.steps.valid, answers, build.constant("zero", np.zeros(1, np.float32)), output="y")
+    zero = build.constant("zero", np.zeros(1, np.float32))
+    build.node("Where", build.steps.valid, answers, zero, output="y")
+    for name in model.cell.tells:
+        build.node("Where", build.steps.valid, f"told.{name}", zero, output=name)
     return build.finish(*_interface(model))
 
 
@@ -42,6 +45,8 @@ def export_step(model: SequenceModel, traces: Traces | None = None) -> bytes | N
     build = Builder()
     y = one_step(build, model.cell, _embedded(build, model, step=True), "", traces or Traces())
     build.node("Identity", _answers(build, model, y), output="y")
+    for name in model.cell.tells:
+        build.node("Identity", f"told.{name}", output=name)
     return build.finish(*_interface(model, step=True))
 
 
@@ -86,6 +91,7 @@ def _interface(
     into = [_tensor("x", kind, [*axes, *model.step_axes])]
     into += [] if step else [_tensor("lengths", TensorProto.INT64, ["batch"])]
     out = [_tensor("y", TensorProto.FLOAT, [*axes, model.outputs])]
+    out += [_tensor(name, TensorProto.FLOAT, [*axes, axis]) for name, axis in model.cell.tells.items()]
     for name, shape in state_shapes(model.cell).items():
         kind = TensorProto.FLOAT if dtypes[name].is_floating_point else TensorProto.INT64
         into.append(_tensor(f"state.{name}", kind, ["batch", *shape]))

@@ -21,9 +21,9 @@ def scan_nodes(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> 
     inner = Builder(f"{at}step.")
     inner.copy(step.node)
     x, *states = step.input
-    y, *next_states = step.output
     of = dict(zip(cell.init_state(1), states, strict=True))
     names = [name for name in of if name not in cell.constant]
+    y, next_states, told = step.output[0], step.output[1 : 1 + len(names)], step.output[1 + len(names) :]
     # What no step changes is read where it is, outside, instead of being carried on.
     for name in of.keys() & cell.constant:
         build.node("Identity", f"state.{at}{name}", output=of[name].name)
@@ -31,18 +31,22 @@ def scan_nodes(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> 
     states = [of[name] for name in names]
     kept = [_kept(inner, f"{at}step.{VALID}", old, new) for old, new in zip(states, next_states, strict=True)]
     valid = helper.make_tensor_value_info(f"{at}step.{VALID}", TensorProto.BOOL, ["batch", 1])
-    *_, ys = build.nodes(
+    build.nodes(
         "Scan",
         *(f"state.{at}{name}" for name in names),
         xs,
         build.steps.valid,
-        outputs=[*(f"next_state.{at}{name}" for name in names), f"{at}ys"],
-        body=inner.body([*states, x, valid], [*kept, y]),
+        outputs=[
+            *(f"next_state.{at}{name}" for name in names),
+            f"{at}ys",
+            *(f"told.{at}{name}" for name in cell.tells),
+        ],
+        body=inner.body([*states, x, valid], [*kept, y, *told]),
         num_scan_inputs=2,
         scan_input_axes=[1, 1],
-        scan_output_axes=[1],
+        scan_output_axes=[1] * (1 + len(told)),
     )
-    return ys
+    return f"{at}ys"
 
 
 def _kept(inner: Builder, valid: str, old: onnx.ValueInfoProto, new: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
@@ -62,10 +66,11 @@ def step_nodes(build: Builder, cell: Cell, x: str, at: str, traces: Traces) -> s
     for name, inside in zip(outer, step.input, strict=True):
         build.node("Identity", name, output=inside.name)
     build.copy(step.node, step.initializer)
-    y, *next_states = step.output
     changing = [name for name in cell.init_state(1) if name not in cell.constant]
-    for name, new in zip(changing, next_states, strict=True):
-        build.node("Identity", new.name, output=f"next_state.{at}{name}")
+    y, *others = step.output
+    outside = [*(f"next_state.{at}{name}" for name in changing), *(f"told.{at}{name}" for name in cell.tells)]
+    for name, inside in zip(outside, others, strict=True):
+        build.node("Identity", inside.name, output=name)
     _keep_constants(build, cell, at)
     return y.name
 

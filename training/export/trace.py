@@ -28,7 +28,7 @@ class Traces:
         self._steps: dict[Cell, onnx.GraphProto] = {}
 
     def step(self, cell: Cell, prefix: str) -> onnx.GraphProto:
-        """Give `x [batch, features], *states -> y, *next_states`, weights as initializers, all names with a prefix.
+        """Give `x [batch, features], *states -> y, *next_states, *told`, weights as initializers, names with a prefix.
 
         States that no step changes come in, and do not come out.
         """
@@ -49,8 +49,8 @@ class _Step(nn.Module):
 
     @override
     def forward(self, x: Tensor, states: list[Tensor]) -> list[Tensor]:
-        y, next_state = self.cell.step(x, dict(zip(self.names, states, strict=True)))
-        return [y, *(next_state[name] for name in self.changing)]
+        y, next_state, told = self.cell.step_told(x, dict(zip(self.names, states, strict=True)))
+        return [y, *(next_state[name] for name in self.changing), *(told[name] for name in self.cell.tells)]
 
 
 def _trace(cell: Cell) -> onnx.GraphProto:
@@ -60,7 +60,8 @@ def _trace(cell: Cell) -> onnx.GraphProto:
     x = torch.zeros(ROWS, cell.input_size, dtype=torch.int64 if cell.symbols else torch.float32)
     states = [tensor.detach().clone() for tensor in state.values()]
     changing = [name for name in state if name not in cell.constant]
-    names = ["x", *state], ["y", *(f"next.{name}" for name in changing)]
+    told = [f"told.{name}" for name in cell.tells]
+    names = ["x", *state], ["y", *(f"next.{name}" for name in changing), *told]
     states = [_longer(tensor) if name in cell.free else tensor for name, tensor in zip(state, states, strict=True)]
     free = [cell.free.get(name) for name in state]
     return trace(_Step(cell, list(state), changing), (x, states), *names, free=free)

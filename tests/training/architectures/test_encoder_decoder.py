@@ -39,9 +39,11 @@ def test_what_is_read_is_the_annotations_by_those_shares(score, seed):
     torch.manual_seed(seed)
     scores, annotations = torch.randn(2, 3, 5), torch.randn(2, 5, 4)
     lengths = torch.tensor([5, 3])
-    read = attend(scores, torch.cat([annotations, torch.ones(2, 5, 1)], -1), lengths)
+    read, weights = attend(scores, torch.cat([annotations, torch.ones(2, 5, 1)], -1), lengths)
     shares = scores.masked_fill(torch.arange(5) >= lengths[:, None, None], -torch.inf).softmax(-1)
     torch.testing.assert_close(read, shares @ annotations)
+    torch.testing.assert_close(weights, shares)
+    assert not weights[1, :, 3:].any()
 
 
 def test_what_pads_a_source_changes_nothing(seed):
