@@ -55,6 +55,10 @@ class Transport:
             self._stream = Stream(self._stub, self._on_notice)
         return self._stream
 
+    def own_stream(self) -> "Stream":
+        """Give a stream that nobody else uses, for who may want to end it."""
+        return Stream(self._stub, self._on_notice)
+
     async def close(self) -> None:
         """End the stream and the channel."""
         if self._stream is not None:
@@ -120,12 +124,14 @@ class Exchange:
     def __init__(self, transport: Transport, *, streamed: bool) -> None:
         self._transport = transport
         self._streamed = streamed
+        self._own: Stream | None = None
 
     async def perform(self, effect: Effect) -> Event | None:
         """Do it, and give its result."""
         match effect:
             case Call(request, seconds) if self._streamed or request.many:
-                self._stream, self._id = self._transport.stream(), self._transport.request_id()
+                await self.close()
+                self._stream, self._id = self._open(request), self._transport.request_id()
                 heard = self._stream.routes.heard
                 try:
                     self._answers = self._stream.send(request, self._id)
@@ -139,6 +145,18 @@ class Exchange:
             case Pause(seconds):
                 await asyncio.sleep(seconds)
         return None
+
+    async def close(self) -> None:
+        """End the stream of its own, if there is one: what the server still generates for it ends with it."""
+        if self._own is not None:
+            await self._own.close()
+            self._own = None
+
+    def _open(self, request: Request) -> Stream:
+        if not request.many:
+            return self._transport.stream()
+        self._own = self._transport.own_stream()
+        return self._own
 
     async def _next(self, heard: int, seconds: float) -> Event:
         try:

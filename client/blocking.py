@@ -37,7 +37,7 @@ class Client:
 
         Args:
             address: HOST:PORT.
-            streamed: one stream for all requests; without it a call for each. Generation is streamed in any case.
+            streamed: one stream for all requests; without it a call for each. A generation has a stream of its own.
             retry: how long to go on after a lost answer or a refusal that passes.
             on_notice: called in the stream's thread with what the server says unasked; it must not wait for answers.
             credentials: for TLS.
@@ -84,6 +84,7 @@ class Client:
             return result
         finally:
             plan.close()
+            exchange.close()
 
     def iterate(self, plan: Plan[None]) -> Iterator[Answer]:
         """Perform a plan and give the answers that it emits."""
@@ -99,6 +100,7 @@ class Client:
                 event = exchange.perform(effect)
         finally:
             plan.close()
+            exchange.close()
 
     def close(self) -> None:
         """Close the connection; sequences that were not ended are left to the server's idle time."""
@@ -174,7 +176,8 @@ class Sequence:
     ) -> Iterator[Answer]:
         """Run the prompt, then give each generated step as it comes; the last one has a `finish_reason`.
 
-        After an answer was lost the rest may come as the last one alone, with `replayed`. With `beam_width` nothing is
+        Who leaves early ends it on the server too; the sequence's next step learns where that left it. After an answer
+        was lost the rest may come as the last one alone, with `replayed`. With `beam_width` nothing is
         drawn, and one answer comes: the most probable that were found, `[beam, time]`, with `beam_score` and
         `beam_length`, `[beam]`; a `length_penalty` of 0 compares them by their probability, 1 by its mean a symbol.
         """

@@ -57,6 +57,10 @@ class Transport:
                 self._stream = Stream(self._stub, self._on_notice)
             return self._stream
 
+    def own_stream(self) -> "Stream":
+        """Give a stream that nobody else uses, for who may want to end it."""
+        return Stream(self._stub, self._on_notice)
+
     def close(self) -> None:
         """End the stream and the channel."""
         with self._lock:
@@ -117,12 +121,14 @@ class Exchange:
     def __init__(self, transport: Transport, *, streamed: bool) -> None:
         self._transport = transport
         self._streamed = streamed
+        self._own: Stream | None = None
 
     def perform(self, effect: Effect) -> Event | None:
         """Do it, and give its result."""
         match effect:
             case Call(request, seconds) if self._streamed or request.many:
-                self._stream, self._id = self._transport.stream(), self._transport.request_id()
+                self.close()
+                self._stream, self._id = self._open(request), self._transport.request_id()
                 heard = self._stream.routes.heard
                 try:
                     self._answers = self._stream.send(request, self._id)
@@ -136,6 +142,18 @@ class Exchange:
             case Pause(seconds):
                 time.sleep(seconds)
         return None
+
+    def close(self) -> None:
+        """End the stream of its own, if there is one: what the server still generates for it ends with it."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
+    def _open(self, request: Request) -> Stream:
+        if not request.many:
+            return self._transport.stream()
+        self._own = self._transport.own_stream()
+        return self._own
 
     def _next(self, heard: int, seconds: float) -> Event:
         try:
