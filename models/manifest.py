@@ -87,6 +87,8 @@ class Decode(_Part, frozen=True):
         start: the symbol that a sequence without steps begins with.
         end: the symbol that ends one.
         stop_unit: whether the last logit of a `categorical` answer is that of a unit that ends the sequence.
+        lengths: how probable each length is, from 0 on, where sequences are told theirs at the beginning, as the last
+            number of what the start graph takes; `start` is then read and never written. Empty elsewhere.
     """
 
     output: str
@@ -95,11 +97,16 @@ class Decode(_Part, frozen=True):
     start: int | None = None
     end: int | None = None
     stop_unit: bool = False
+    lengths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that a unit that ends stands beside symbols."""
         if self.stop_unit and self.sampling not in ("categorical", "argmax"):
             raise ValueError(f"stop_unit needs symbols, which sampling '{self.sampling}' has none of")
+        if self.lengths and (self.start is None or self.sampling not in ("categorical", "argmax")):
+            raise ValueError("lengths need symbols, and one to start with")
+        if self.lengths and not (min(self.lengths) >= 0 and 0.99 < sum(self.lengths) < 1.01):
+            raise ValueError("lengths must be probabilities, which together are 1")
 
 
 class Measured(_Part, frozen=True):

@@ -6,7 +6,7 @@ from typing import NamedTuple, final
 import numpy as np
 
 from models.manifest import Decode
-from server.generation import Probabilities
+from server.generation import Probabilities, logits_of
 from server.types import Array
 
 
@@ -58,11 +58,13 @@ class Beams:
             answers: logits, `[live, outputs]`.
             slots: where the states lie that gave them, `[live]`.
         """
-        steps = self._steps(answers.astype(np.float64))
+        steps = self._steps(logits_of(self._decode, answers))
         totals = np.array([one.log_prob for one in self.live])[:, None] + steps
         going: list[Hypothesis] = []
         for rank, place in enumerate(_largest(totals.ravel(), 2 * self._width)):
             row, symbol = divmod(place, totals.shape[1])
+            if totals[row, symbol] == -np.inf:
+                break
             stops = self._decode.stop_unit and symbol == totals.shape[1] - 1
             symbols = self.live[row].symbols if stops else (*self.live[row].symbols, symbol)
             ended = stops or symbol == self._decode.end

@@ -10,6 +10,8 @@ from server.sampling import Draw, Drawn, Sampling
 from server.types import Array, Flags, Ints, Words
 
 Probabilities = NDArray[np.float64]
+# The number of a step that no generation has.
+BEFORE_THE_FIRST = 2**64 - 1
 # SplitMix64's constants.
 GOLDEN, FIRST, SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
@@ -25,7 +27,7 @@ def draw(decode: Decode, answers: Array, draws: Sequence[Draw]) -> list[Drawn]:
     """
     if decode.sampling == "identity":
         return [Drawn(answer, 0.0, ends=False) for answer in answers]
-    logits = answers.astype(np.float64)
+    logits = logits_of(decode, answers)
     if decode.sampling == "bernoulli":
         return _draw_units(logits, draws)
     if decode.stop_unit:
@@ -33,6 +35,22 @@ def draw(decode: Decode, answers: Array, draws: Sequence[Draw]) -> list[Drawn]:
     symbols, log_probs = _draw_symbols(decode, logits, draws, _uniforms(draws, 1)[:, 0])
     ends = symbols == (-1 if decode.end is None else decode.end)
     return [*map(Drawn, symbols, log_probs.tolist(), ends.tolist())]
+
+
+def draw_length(decode: Decode, seed: int) -> int:
+    """Draw how many symbols a sequence is to have, at least one; no step of it draws by the same numbers."""
+    weights = np.array(decode.lengths)
+    weights[0] = 0.0
+    uniforms = _uniforms([Draw(Sampling(1), seed, BEFORE_THE_FIRST)], 1)[:, 0]
+    return _places(weights[None], uniforms).item()
+
+
+def logits_of(decode: Decode, answers: Array) -> Probabilities:
+    """Give logits `[…, symbols]` of what may be written."""
+    logits = answers.astype(np.float64)
+    if decode.lengths:
+        logits[..., decode.start] = -np.inf
+    return logits
 
 
 def _draw_units(logits: Probabilities, draws: Sequence[Draw]) -> list[Drawn]:

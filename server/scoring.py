@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Decode
+from server.generation import logits_of
 from server.types import Array, Flags, Ints
 
 
@@ -21,7 +22,7 @@ def log_probs(decode: Decode, answers: Array, given: Array, lengths: Ints, ends:
         lengths: valid steps of each row, `[rows]`.
         ends: the rows that end their sequence, `[rows]`.
     """
-    logits = answers.astype(np.float64)
+    logits = logits_of(decode, answers)
     found = np.zeros(logits.shape[:2])
     followed = np.arange(logits.shape[1]) < lengths[:, None] - 1
     if decode.sampling == "bernoulli":

@@ -66,6 +66,8 @@ def signatures_of(runner: Runner, texts: Mapping[str, Vocabulary] = NO_TEXTS) ->
         peek = Signature(runner.peek_inputs, runner.peek_outputs, ragged=runner.peek_ragged, free=free)
         _check_peek(peek)
     _check_names(manifest.inputs, run.starting, "start")
+    if manifest.decode is not None and manifest.decode.lengths:
+        _check_told_length(run.starting)
     return {"run": run, "start": Signature((), (), run.starting), "peek": peek}
 
 
@@ -81,6 +83,12 @@ def _check_names(inputs: Sequence[TensorSpec], own: Sequence[TensorSpec], role: 
             raise ModelUnsupported(
                 f"graphs.{role} takes '{spec.name}', the name of an input that requests have already; rename it"
             )
+
+
+def _check_told_length(starting: Sequence[TensorSpec]) -> None:
+    """Raise ModelUnsupported unless a length can be told to the start graph."""
+    if len(starting) != 1 or len(starting[0].shape) != 1:
+        raise ModelUnsupported("decode.lengths needs a start graph of one input, [batch, numbers], the last the length")
 
 
 def _check_peek(peek: Signature) -> None:

@@ -50,7 +50,8 @@ def _decode(run: Run) -> Decode:
     edge = result.get("edge")
     stops = run.recipe.task == "stop_unit"
     end = edge if result.get("ends") == "symbol" and not stops else None
-    return Decode("y", "x", "categorical", start=edge, end=end, stop_unit=stops)
+    lengths = tuple(result.get("lengths", ()))
+    return Decode("y", "x", "categorical", start=edge, end=end, stop_unit=stops, lengths=lengths)
 
 
 def _picture(run: Run) -> list[str]:

@@ -99,7 +99,7 @@ class Generating:
         if drawn.ends:
             return "stop_unit" if drawn.stops else "end"
         if self._draw.number + 1 >= self._prompt.most:
-            return "length" if self._prompt.most == self._prompt.how.max_steps else "limit"
+            return "limit" if self._prompt.is_limited else "length"
         return "cancelled" if replayed or not self._answers.open else ""
 
     def _finish(self, chunk: Chunk, drawn: Drawn, position: int, reason: Reason, *, replayed: bool) -> None:

@@ -15,6 +15,7 @@ from server.codec.tensors import Tensors
 from server.columns import constant, no_flags, no_words
 from server.digest import digests
 from server.errors import InvalidRequest
+from server.generation import draw_length
 from server.limits import Limits
 from server.rpc.exchange import Exchange
 from server.rpc.parts import size_of
@@ -31,7 +32,9 @@ class Prompt:
         spec: of the input that is fed back.
         decode: how an answer becomes the next input.
         most: steps at most.
+        is_limited: whether that is fewer than were asked for.
         length: of the prompt itself.
+        seed: the client's own; else a drawn one, the same for a counted request that comes again.
         as_text: whether it came as text, and is to be answered so.
 
     Raises:
@@ -44,6 +47,7 @@ class Prompt:
         self.spec = next(spec for spec in exchange.model.manifest.inputs if spec.name == self.decode.input)
         self._tensors = self._begun(tensors)
         self.most = min(self.how.max_steps, limits.max_generated_steps)
+        self.is_limited = self.most < self.how.max_steps
         self.as_text = tensors.as_text
 
     def chunk(self, scope: Scope, client: int, done: Done) -> Chunk:
@@ -54,13 +58,14 @@ class Prompt:
         [digest] = digests(chunk, exchange.signature)
         chunk.digest = xxh3_64_intdigest(msgspec.json.encode(self.how), digest)
         self.length = chunk.lengths.item(0)
+        self.seed = self._seed()
+        if self.decode.lengths and chunk.starts:
+            self._tell_length(chunk)
         # The end comes after the last step, which nobody knows yet.
         chunk.end, chunk.done = no_flags(1), done
         return chunk
 
-    @property
-    def seed(self) -> int:
-        """The seed that the client gave; else a drawn one, the same for a counted request that comes again."""
+    def _seed(self) -> int:
         if self.how.seed is not None:
             return self.how.seed
         if not self.is_counted:
@@ -133,6 +138,20 @@ class Prompt:
         following.start = following.end = no_flags(rows)
         following.steps, following.lives = constant(UNNUMBERED, rows), no_words(rows)
         return following
+
+    def _tell_length(self, chunk: Chunk) -> None:
+        """Generate as many symbols as the sequence is told to have; where it is told 0, that is drawn here."""
+        [(name, told)] = chunk.starting.items()
+        length = int(told[0, -1])
+        if not length:
+            length, told = draw_length(self.decode, self.seed), told.copy()
+            told[0, -1] = length
+            chunk.starting = {name: told}
+        left = length - (self.length - 1)
+        if left < 1:
+            raise InvalidRequest(f"the sequence is to have {length} symbols, and the prompt has {self.length - 1}")
+        if left <= self.most:
+            self.most, self.is_limited = left, False
 
     def _begun(self, tensors: Tensors) -> Tensors:
         """Let a sequence without steps of its own begin with the symbol that the model starts from."""

@@ -95,7 +95,7 @@ class Searching:
             return "stop_unit" if self._prompt.decode.stop_unit else "end"
         if self._number < self._prompt.most:
             return "cancelled"
-        return "length" if self._prompt.most == self._prompt.how.max_steps else "limit"
+        return "limit" if self._prompt.is_limited else "length"
 
     def _replay(self, kept: Arrays, position: int) -> None:
         self._reply({name: array[0] for name, array in kept.items()}, position, replayed=True)
