@@ -51,8 +51,8 @@ class Beams:
         self.live = [Hypothesis((), 0.0, slot)]
         self._ended: list[Hypothesis] = []
 
-    def advance(self, answers: Array, slots: Sequence[int]) -> None:
-        """Take what the model answered to each live hypothesis.
+    def advance(self, answers: Array, slots: Sequence[int]) -> bool:
+        """Take what the model answered to each live hypothesis; false where nothing may follow any, and none has ended.
 
         Args:
             answers: logits, `[live, outputs]`.
@@ -74,6 +74,7 @@ class Beams:
             elif not ended and len(going) < self._width:
                 going.append(found)
         self._ended, self.live = self._best(self._ended), going
+        return bool(self._ended or going)
 
     @property
     def done(self) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import final
 
@@ -17,10 +17,11 @@ from server.metrics import Metrics
 from server.runtime import Runtime
 from server.scheduler import Scheduler
 from server.turn import Turn, Turns
-from server.types import Batch, BatchResult, Chunk, ModelKey, Scope, SequenceId, Slots
+from server.types import Answer, Batch, BatchResult, Chunk, ModelKey, Scope, SequenceId, Slots
 
 # To hand a batch to a thread and back takes longer than this; the event loop waits for a shorter run itself.
 SHORT_RUN_SECONDS = 1e-3
+FAILED = "the run failed; the server's log has the cause"
 NOT_FINITE = "the inputs make an output or the next state infinite or NaN"
 
 logger = logging.getLogger(__name__)
@@ -153,18 +154,27 @@ class Engine:
             if chunk.timer is not None:
                 chunk.timer.cancel()
         try:
-            model = self._catalogue[chunks[0].model]
-            turn = turns.begin(chunks)
-            rows = turn.running()
-            pieces = await self._run(model, turn, rows, executor) if len(rows) else []
-            turns.commit(turn)
-            metrics.judged(len(turn.replays), turn.errors.values())
-            for chunk, answer in answers(model.runtime.signatures[turn.part], turn, pieces):
-                if (follower := chunk.done(chunk, answer)) is not None:
-                    followers.append(follower)
+            followers = await self._take_turn(chunks, turns, executor)
         finally:
             self._in_flight = None
             self._scheduler.finish(chunks, self._clock() - began, followers)
+
+    async def _take_turn(self, chunks: list[Chunk], turns: Turns, executor: Executor) -> list[Chunk]:
+        """Run the rows of chunks, commit and answer them; gives the chunks that go on."""
+        told: Iterable[tuple[Chunk, Answer]]
+        try:
+            model = self._catalogue[chunks[0].model]
+            turn = turns.begin(chunks)
+        except Exception:  # whatever is wrong with some requests, they are answered and the loop goes on
+            logger.exception("turn failed")
+            told = [(chunk, refused(chunk, Internal(FAILED))) for chunk in chunks]
+        else:
+            rows = turn.running()
+            pieces = await self._run(model, turn, rows, executor) if len(rows) else []
+            turns.commit(turn)
+            self._metrics.of(model.key).judged(len(turn.replays), turn.errors.values())
+            told = answers(model.runtime.signatures[turn.part], turn, pieces)
+        return [follower for chunk, answer in told if (follower := _answered(chunk, answer)) is not None]
 
     async def _run(self, model: ServedModel, turn: Turn, rows: Slots, executor: Executor) -> list[Piece]:
         """Run rows together; where the graph refuses them, the halves apart: no row pays for another's values."""
@@ -203,6 +213,15 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(executor, runtime.run, batch)
 
 
+def _answered(chunk: Chunk, answer: Answer) -> Chunk | None:
+    """Hand on an answer; whatever goes wrong with one, the others are answered and the loop goes on."""
+    try:
+        return chunk.done(chunk, answer)
+    except Exception:
+        logger.exception("answer failed")
+        return None
+
+
 def _time_out(chunk: Chunk) -> None:
     error = QueueTimeout("the request waited longer than its timeout allows; nothing was run")
     chunk.done(chunk, refused(chunk, error))
@@ -212,4 +231,4 @@ def _refusal(error: Exception) -> RecurError:
     if isinstance(error, RowsInvalid):
         return ModelRefused("the model's graph cannot run on these values; an index outside its table is one cause")
     logger.error("run failed", exc_info=error)
-    return Internal("the run failed; the server's log has the cause")
+    return Internal(FAILED)

@@ -10,6 +10,7 @@ from server.sampling import Draw, Drawn, Sampling
 from server.types import Array, Flags, Ints, Words
 
 Probabilities = NDArray[np.float64]
+NO_PROBABILITIES = "the model's answers are no logits of anything: some of them are NaN or infinite"
 # The number of a step that no generation has.
 BEFORE_THE_FIRST = 2**64 - 1
 # SplitMix64's constants.

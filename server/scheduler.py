@@ -188,7 +188,8 @@ class Scheduler:
         """Whether a chunk of the version waits."""
         ready = (entry[2] for lane in self._lanes.get(model, {}).values() for entry in lane)
         lined = (chunk for lines in self._lines.values() for line in lines.waiting.values() for chunk in line.chunks)
-        return any(chunk.waits and chunk.model == model for waiting in (ready, lined) for chunk in waiting)
+        waiting = (ready, lined, self._held.values())
+        return any(chunk.waits and chunk.model == model for some in waiting for chunk in some)
 
     def oldest(self, model: str) -> float | None:
         """When the first to arrive of the model's chunks in lanes did; None where there is none. From any thread."""

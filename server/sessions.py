@@ -143,14 +143,23 @@ class Sessions(Turns):
         """Give the slot of a live sequence, and so many others that it may use until they are given back.
 
         Raises:
+            SequenceGone: it lives no more.
             SequencesFull, StateFull: there is no room for them; none is lent.
         """
-        model = self._catalogue[key]
+        model, home = self._catalogue[key], self._rosters.of(key).of(scope).get(sequence)
+        if home is None:
+            raise SequenceGone(f"sequence {sequence!r} of model '{scope.model}' {ENDED}")
         slots, full = self._room.take(model, count)
         if len(slots) < count:
             model.store.release(slots)
             raise full
-        return self._rosters.of(key).of(scope)[sequence], slots
+        return home, slots
+
+    def undo(self, key: ModelKey, scope: Scope, sequence: SequenceId) -> None:
+        """Let a sequence be as if the request that began it had not come."""
+        if sequence in self._rosters.of(key).of(scope):
+            self._release(key, scope, sequence)
+            self._announce()
 
     def settle(self, key: ModelKey, home: int, source: int, answer: Arrays) -> int:
         """Let a sequence go on from the state of a slot that was lent to it; gives its position.
@@ -261,8 +270,10 @@ class Sessions(Turns):
         for scope, sequence in sequences:
             if sequence not in roster.of(scope):
                 continue
+            gone = SequenceGone(f"sequence {sequence!r} of model '{scope.model}' {how}")
+            self._engine.abandon(scope, sequence, gone)
             if (row := in_flight.get((scope, sequence))) is not None and self._turn is not None:
-                self._turn.fail(row, SequenceGone(f"sequence {sequence!r} of model '{scope.model}' {how}"))
+                self._turn.fail(row, gone)
             self._end(key, scope, sequence, how)
             self.watches.tell(scope, sequence, "model_gone")
 

@@ -266,8 +266,8 @@ def memory(slots: int = 4, features: int = 4) -> ZooModel:
     )
 
 
-def characters(hidden: int = 8) -> ZooModel:
-    """Make an Elman network over the characters of `ALPHABET`: it answers the logits of the next one."""
+def characters(hidden: int = 8, *, broken: bool = False) -> ZooModel:
+    """Make an Elman network over the characters of `ALPHABET`: it answers logits of the next one, or some NaN."""
     random = np.random.default_rng(14)
     size = len(ALPHABET)
     weights = {
@@ -277,6 +277,8 @@ def characters(hidden: int = 8) -> ZooModel:
         "B": uniform(random, (1, 2 * hidden)),
         "V": uniform(random, (hidden, size)),
     }
+    if broken:
+        weights["V"][:, 3] = np.nan
     graph = f"""
     characters (int64[batch, time] x, int64[batch] lengths, float[batch, {hidden}] "state.h")
       => (float[batch, time, {size}] y, float[batch, {hidden}] "next_state.h")

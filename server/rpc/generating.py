@@ -1,5 +1,6 @@
 """A request that generates: its prompt is run, and then a step for every answer, what was drawn fed back."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, Protocol, final
@@ -8,8 +9,8 @@ import numpy as np
 
 from models.tensors import NUMPY
 from server.codec.answers import Tensor, encode_generated, text_tensor
-from server.errors import InvalidRequest
-from server.generation import draw
+from server.errors import InvalidRequest, NotFinite
+from server.generation import NO_PROBABILITIES, draw
 from server.rpc.exchange import Exchange
 from server.rpc.prompt import Prompt
 from server.sampling import Draw, Drawn
@@ -77,6 +78,9 @@ class Generating:
         drawn = answer.drawn
         if drawn is None:
             [drawn] = draw(prompt.decode, self._last(answer), [self._draw])
+        if math.isnan(drawn.log_prob):
+            self._exchange.fail(NotFinite(NO_PROBABILITIES))
+            return None
         if reason := self._reason(drawn, replayed=replayed):
             self._finish(chunk, drawn, position, reason, replayed=replayed)
             return None

@@ -177,4 +177,9 @@ def _checked(exchange: Exchange, limits: Limits) -> tuple[Sampling, Decode]:
         raise InvalidRequest(f"model '{name}' generates by '{decode.sampling}': give recur_max_steps and no more")
     if how.beam_width > limits.max_batch:
         raise InvalidRequest(f"recur_beam_width {how.beam_width} is too wide; {limits.max_batch} is the widest")
+    if how.beam_width and 2 * how.beam_width + 2 > limits.max_sequences:
+        raise InvalidRequest(
+            f"recur_beam_width {how.beam_width} takes the room of {2 * how.beam_width + 2} sequences, "
+            f"and the model may have {limits.max_sequences}"
+        )
     return how, decode

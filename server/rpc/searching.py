@@ -7,7 +7,8 @@ import numpy as np
 from models.tensors import NUMPY
 from server.beams import Beams
 from server.codec.answers import Tensor, encode_generated, text_tensor
-from server.errors import RecurError
+from server.errors import NotFinite, RecurError
+from server.generation import NO_PROBABILITIES
 from server.rpc.exchange import Exchange
 from server.rpc.generating import Answers, Reason
 from server.rpc.prompt import Prompt
@@ -16,7 +17,7 @@ from server.types import Answer, Array, Arrays, Chunk, Lease, Scope
 
 # What the search gave, kept for its request were that to come again: symbols `[beam, time]`, the rest `[beam]` or `[]`.
 SYMBOLS, LENGTHS, SCORES, REASON = "beams", "beam_length", "beam_score", "reason"
-REASONS: tuple[Reason, ...] = ("end", "stop_unit", "length", "limit", "cancelled")
+REASONS: tuple[Reason, ...] = ("end", "stop_unit", "length", "limit")
 
 
 @final
@@ -24,8 +25,8 @@ class Searching:
     """One search under way.
 
     The sequence's own state stays that after the prompt until the search is done, and is then that of the best
-    continuation; those of the others lie in slots that are lent to it. Each step reads from some of them and writes to
-    others, so that to branch copies nothing.
+    continuation; where the client leaves meanwhile it stays there. The states of the others lie in slots that are lent
+    to it. Each step reads from some of them and writes to others, so that to branch copies nothing.
     """
 
     def __init__(self, exchange: Exchange, prompt: Prompt, sessions: Sessions, answers: Answers) -> None:
@@ -54,12 +55,20 @@ class Searching:
             try:
                 self._borrow(chunk)
             except RecurError as error:
+                if self._exchange.request.parameters.start:
+                    self._sessions.undo(chunk.model, chunk.scope, chunk.ids[0])
                 self._fail(chunk, error)
                 return None
-        outputs = answer.outputs[decode.output]
-        self._beams.advance(outputs[:, 0 if self._number else self._prompt.length - 1], self._slots.tolist())
+        if not self._answers.open:
+            # It comes again, or nobody wants it: the sequence stays where its prompt has led.
+            self._sessions.take_back(chunk.model, self._lent)
+            return None
+        outputs = answer.outputs[decode.output][:, 0 if self._number else self._prompt.length - 1]
+        if not (outputs.astype(np.float64) < np.inf).all() or not self._beams.advance(outputs, self._slots.tolist()):
+            self._fail(chunk, NotFinite(NO_PROBABILITIES))
+            return None
         self._number += 1
-        if self._beams.done or self._number >= self._prompt.most or not self._answers.open:
+        if self._beams.done or self._number >= self._prompt.most:
             self._finish(chunk)
             return None
         return self._following(chunk, position)
@@ -93,8 +102,6 @@ class Searching:
     def _reason(self, *, ended: bool) -> Reason:
         if ended:
             return "stop_unit" if self._prompt.decode.stop_unit else "end"
-        if self._number < self._prompt.most:
-            return "cancelled"
         return "limit" if self._prompt.is_limited else "length"
 
     def _replay(self, kept: Arrays, position: int) -> None:

@@ -21,7 +21,7 @@ from tests.wire import ask, output, position, replayed, tensor
 
 pytestmark = pytest.mark.e2e
 
-ENDING, UNENDING = "ending", "unending"
+ENDING, UNENDING, BROKEN = "ending", "unending", "broken"
 END, STEPS, WIDEST, MOST = 3, 12, 16, 60
 
 
@@ -32,6 +32,7 @@ def repository(tmp_path_factory) -> Repository:
     ends = replace(zoo_roles.characters(), decode=Decode("y", "x", "categorical", start=0, end=END))
     zoo.publish(repository, ENDING, ends, vocabulary=vocabulary)
     zoo.publish(repository, UNENDING, zoo_roles.characters(), vocabulary=vocabulary)
+    zoo.publish(repository, BROKEN, zoo_roles.characters(broken=True), vocabulary=vocabulary, allow_nonfinite=True)
     return repository
 
 
@@ -129,7 +130,7 @@ def test_the_sequence_goes_on_from_the_best_whose_last_symbol_it_has_not_read(st
         np.testing.assert_allclose(output(after)[0, -1], logits(model, [*prompt, *best, 5]), rtol=1e-5, atol=1e-6)
 
 
-def test_searches_at_once_beside_each_other_and_plain_steps_find_what_each_finds_alone(server, model):
+def test_searches_at_once_beside_each_other_and_counted_steps_find_what_each_finds_alone(server, model):
     asked = [(f"m{number}", [number % 8, number // 8], 1 + number % 3) for number in range(8)]
     answers: dict[str, pb.ModelInferResponse] = {}
 
@@ -138,7 +139,9 @@ def test_searches_at_once_beside_each_other_and_plain_steps_find_what_each_finds
             infer = stubs.GRPCInferenceServiceStub(channel).ModelStreamInfer
             for _ in range(5):
                 answers[name] = search(infer, request(name, prompt, width))
-                search(infer, ask(f"{name}-plain", [1, 2], model=ENDING, start=True))
+                for at in range(3):
+                    step = ask(f"{name}-plain", [1, 2], model=ENDING, step=2 * at, start=at == 0, end=at == 2)
+                    assert position(search(infer, step)) == 2 * at + 2
 
     threads = [threading.Thread(target=run, args=one) for one in asked]
     for thread in threads:
@@ -198,11 +201,49 @@ def test_text_in_is_answered_as_text(stream, model):
     assert letters == [zoo_roles.ALPHABET[symbol] for text in found for symbol in text]
 
 
+def test_a_search_that_cannot_begin_leaves_nothing_of_what_it_would_have_begun(server, stream):
+    crowd: list[str] = []
+    while "SEQUENCES_FULL" not in refusal(stream, ask(f"crowd{len(crowd)}", [1], model=ENDING, start=True)):
+        crowd.append(f"crowd{len(crowd)}")
+    try:
+        search(stream, ask(crowd.pop(), [1], model=ENDING, end=True))
+        for number in range(3):
+            assert "SEQUENCES_FULL" in refusal(stream, request(f"no{number}", [1], 4, end=number % 2 == 0))
+        crowd.append("last")
+        search(stream, ask("last", [1], model=ENDING, start=True))
+    finally:
+        for name in crowd:
+            search(stream, ask(name, [1], model=ENDING, end=True))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03, 0.1])
+def test_a_search_whose_connection_broke_is_done_in_full_when_it_comes_again(stream, model, seconds):
+    for number in range(6):
+        asked = request(f"broken{seconds}-{number}", [number], 8, model=UNENDING, steps=120, step=0)
+        call = stream(iter([asked]))
+        threading.Event().wait(seconds)
+        call.cancel()
+        answer = search(stream, asked)
+        assert answer.parameters["recur_finish_reason"].string_param == "length"
+        assert [len(text) for text in texts(answer)] == [120] * 8
+        search(stream, ask(f"broken{seconds}-{number}", [1], model=UNENDING, end=True))
+
+
+def test_answers_that_are_no_numbers_fail_what_generates_and_nobody_else(stream):
+    for name, width in (("drawn", 0), ("one", 1), ("three", 3)):
+        message = request(name, [1], width or 1, model=BROKEN)
+        if not width:
+            message.parameters.pop("recur_beam_width")
+        assert "INVALID_ARGUMENT NOT_FINITE" in refusal(stream, message)
+    assert texts(search(stream, request("fine", [1], 2)))
+
+
 WRONG = [
     ({"recur_beam_width": 0}, "'recur_beam_width' must be an integer from 1"),
     ({"recur_beam_width": -3}, "'recur_beam_width' must be an integer from 1"),
     ({"recur_beam_width": WIDEST + 1}, f"{WIDEST} is the widest"),
     ({"recur_beam_width": 2**62}, f"{WIDEST} is the widest"),
+    ({"recur_beam_width": MOST // 2}, "is the widest"),
     ({"recur_temperature": 0.5}, "leave temperature"),
     ({"recur_top_k": 2}, "leave temperature"),
     ({"recur_seed": 2}, "leave temperature"),

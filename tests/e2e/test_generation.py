@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -212,6 +213,30 @@ def test_a_generation_that_its_client_leaves_stops_and_steps_of_others_go_on(ser
     other = ask("ledger", [1, 2], start=True)
     tensor(other, "lengths", np.array([2]))
     assert [position(answer.infer_response) for answer in stream(iter([other]))] == [2]
+
+
+def test_a_model_that_is_unloaded_ends_a_generation_that_nobody_reads_and_the_others_go_on(repository):
+    options = ("--control", "explicit", "--load", f"{MODEL},ledger", "--drain-seconds", "0.5")
+    with serving(repository.root, *options) as server, grpc.insecure_channel(server.listen) as channel:
+        calls = stubs.GRPCInferenceServiceStub(channel)
+        asked = request(step=0)
+        asked.parameters["recur_max_steps"].int64_param = 4096
+        unread = calls.ModelStreamInfer(iter([asked]))
+        next(unread)
+        calls.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name=MODEL))
+        deadline = time.monotonic() + 20
+        while calls.ModelReady(pb.ModelReadyRequest(name=MODEL)).ready or _unloading(calls):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        answers = list(unread)
+        assert answers[-1].error_message or answers[-1].infer_response.parameters["triton_final_response"].bool_param
+        assert position(calls.ModelInfer(ask("ledger", [1, 2], start=True))) == 2
+        assert server.process.poll() is None
+
+
+def _unloading(calls) -> bool:
+    index = calls.RepositoryIndex(pb.RepositoryIndexRequest()).models
+    return any(one.name == MODEL and one.state == "UNLOADING" for one in index)
 
 
 @pytest.mark.parametrize("wrong", [-1, len(zoo_roles.ALPHABET)])
