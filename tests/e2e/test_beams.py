@@ -140,8 +140,8 @@ def test_searches_at_once_beside_each_other_and_counted_steps_find_what_each_fin
             for _ in range(5):
                 answers[name] = search(infer, request(name, prompt, width))
                 for at in range(3):
-                    step = ask(f"{name}-plain", [1, 2], model=ENDING, step=2 * at, start=at == 0, end=at == 2)
-                    assert position(search(infer, step)) == 2 * at + 2
+                    step = ask(f"{name}-plain", [1], model=ENDING, step=at, start=at == 0, end=at == 2)
+                    assert position(search(infer, step)) == at + 1
 
     threads = [threading.Thread(target=run, args=one) for one in asked]
     for thread in threads:
@@ -199,6 +199,18 @@ def test_text_in_is_answered_as_text(stream, model):
     prompt = [zoo_roles.ALPHABET.index(letter) for letter in "ab"]
     found, _, _ = searched(model, prompt, 3, None, steps=4)
     assert letters == [zoo_roles.ALPHABET[symbol] for text in found for symbol in text]
+
+
+def test_a_step_that_is_counted_beside_a_long_search_disturbs_neither(server, stream):
+    with grpc.insecure_channel(server.listen) as channel:
+        other = stubs.GRPCInferenceServiceStub(channel).ModelStreamInfer
+        found = stream(iter([request("long", [1], 5, model=UNENDING, steps=800)]))
+        for at in range(40):
+            counted = ask("beside", [1], model=UNENDING, step=at, start=at == 0)
+            assert position(search(other, counted)) == at + 1
+        [answer] = found
+    assert not answer.error_message
+    assert [len(text) for text in texts(answer.infer_response)] == [800] * 5
 
 
 def test_a_search_that_cannot_begin_leaves_nothing_of_what_it_would_have_begun(server, stream):
