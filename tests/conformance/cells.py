@@ -37,6 +37,8 @@ VARIANTS: Mapping[str, Kind] = {
     "attention dot": case(
         "attention", score="dot", encoder="gru", decoder={"architecture": "stack", "layers": ("gru",)}
     ),
+    "attention local": case("attention", local=2),
+    "attention local dot": case("attention", local=1, score="dot", encoder="gru"),
     "attention weights": case("attention", weights=True),
     "attention weights general": case("attention", weights=True, score="general", encoder="gru"),
     "attention general": case("attention", score="general", decoder="lstm"),

@@ -86,6 +86,9 @@ def attention(p: Rows, cell: Cell, x: Row, state: Rows) -> tuple[Row, Rows]:
             e = np.array([p["score.v"][:, 0] @ np.tanh(p["score.W"] @ s + state["keys"][j]) for j in places])
         else:
             e = np.array([s @ state["keys"][j] for j in places])
+        if cell.window is not None:
+            middle = (len(places) - 1) * sigmoid(p["window.v"][:, 0] @ np.tanh(p["window.W"] @ s))
+            e = e - (np.array(places) - middle) ** 2 / (2 * (cell.window.reach / 2) ** 2)
         alpha = np.exp(e) / np.exp(e).sum()
         return sum(alpha[j] * state["annotations"][j, :-1] for j in places)
 

@@ -29,7 +29,7 @@ from training.architectures.stack import Skip, Stack
 from training.architectures.tree import Tree
 from training.architectures.vector_to_sequence import VectorToSequence
 from training.cell import Cell
-from training.options import Count, Share, check_options, options_of
+from training.options import Count, NotNegative, Share, check_options, options_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,7 @@ def build_attention(
     encoder: str | dict[str, Any] = "bidirectional",
     decoder: str | dict[str, Any] = "gru",
     score: Score = "additive",
+    local: NotNegative = 0,
     weights: bool = False,
     source_symbols: Count = 8,
     source_size: Count = 32,
@@ -142,7 +143,7 @@ def build_attention(
     reads = _inner(encoder, source_size, hidden_size)
     told = reads.output_size if score == "additive" else 0
     writes = _inner(decoder, input_size + told, hidden_size)
-    return AttentionDecoder(embedding, reads, writes, input_size, score=score, weights=weights)
+    return AttentionDecoder(embedding, reads, writes, input_size, score=score, local=local, weights=weights)
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {

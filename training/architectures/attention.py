@@ -87,6 +87,32 @@ def products(asked: Tensor, keys: Tensor) -> Tensor:
     return torch.cat([asked, asked], 1).bmm(keys.transpose(1, 2))[:, : asked.shape[1]]
 
 
+@final
+class Window(nn.Module):
+    """`p_t = (S - 1) sigmoid(v' tanh(W s_t))`, the place that a step looks at, in a source of S symbols.
+
+    Scores lose `(j - p_t)^2 / (2 (D / 2)^2)` at place j. W `[p, p]`, v `[p, 1]`. Luong et al., 2015, section 3.2,
+    equations 9 and 10, where besides nothing is read further away than D, and weights do not sum to one any more.
+
+    Args:
+        asked: p, the size of what is asked.
+        reach: D.
+    """
+
+    def __init__(self, asked: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.W = uniform(asked, asked, units=asked)
+        self.v = uniform(asked, 1, units=asked)
+
+    @override
+    def forward(self, scores: Tensor, asked: Tensor, lengths: Tensor) -> Tensor:
+        """Hold scores `[batch, time, source]` to the window of each `asked [batch, time, p]`."""
+        middle = (lengths - 1)[:, None, None] * ((asked @ self.W.T).tanh() @ self.v).sigmoid()
+        away = torch.arange(scores.shape[-1], device=scores.device) - middle
+        return scores - 2 * (away / self.reach) ** 2
+
+
 def attend(scores: Tensor, annotations: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Read annotations by the softmax of their scores; gives `[batch, time, annotation]` and `[batch, time, source]`.
 

@@ -9,6 +9,7 @@ x_t is the sequence's own last symbol. With attention the decoder reads the anno
 
     e_{t,j} = v' tanh(W s_{t-1} + U a_j)                                    additive, asked before the decoder's step
     e_{t,j} = s_t' U a_j                                                    general, after it; dot: without U
+    e_{t,j} - 2 (j - p_t)^2 / D^2                                           local: about a place p_t that s tells
     alpha_t = softmax(e_t);  c_t = sum_j alpha_{t,j} a_j
     s_t = decoder(s_{t-1}, [x_t, c_t]);  o_t = [s_t, c_t]                   additive
     s_t = decoder(s_{t-1}, x_t);  o_t = tanh(H [s_t, c_t])                  general, dot
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from training.architectures.attention import Score, attend, open_score
+from training.architectures.attention import Score, Window, attend, open_score
 from training.cell import Cell, Sourced, State
 
 Way = Literal["initial", "input", "both"]
@@ -93,6 +94,7 @@ class AttentionDecoder(Sourced):
         decoder: has the input's features, and with additive scores those of an annotation besides.
         input_size: features of the input.
         score: how an annotation is weighed.
+        local: how far from the place that it chooses a step reads; 0 for the whole source.
         weights: whether the model answers with the weights too, `[batch, time, source]`.
     """
 
@@ -104,6 +106,7 @@ class AttentionDecoder(Sourced):
         input_size: int,
         *,
         score: Score,
+        local: int = 0,
         weights: bool = False,
     ) -> None:
         super().__init__()
@@ -112,6 +115,7 @@ class AttentionDecoder(Sourced):
         self.source_symbols = embedding.num_embeddings
         asked, read = decoder.output_size, encoder.output_size
         self.score = open_score(score, asked, read)
+        self.window = Window(asked, local) if local else None
         self.asks_first = score == "additive"
         self.output_size = asked + read if self.asks_first else asked
         self.H = None if self.asks_first else nn.Linear(asked + read, asked)
@@ -165,7 +169,9 @@ class AttentionDecoder(Sourced):
 
     def _read(self, asked: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Give contexts and weights for what is asked, `[batch, time, p]`."""
-        return attend(self.score(asked, state["keys"]), state["annotations"], state["source_length"])
+        scores, lengths = self.score(asked, state["keys"]), state["source_length"]
+        scores = scores if self.window is None else self.window(scores, asked, lengths)
+        return attend(scores, state["annotations"], lengths)
 
     def _attended(self, ss: Tensor, contexts: Tensor) -> Tensor:
         assert self.H is not None
