@@ -142,7 +142,10 @@ class Prompt:
     def _tell_length(self, chunk: Chunk) -> None:
         """Generate as many symbols as the sequence is told to have; where it is told 0, that is drawn here."""
         [(name, told)] = chunk.starting.items()
-        length = int(told[0, -1])
+        said = float(told[0, -1])
+        if not (said >= 0 and said.is_integer()):
+            raise InvalidRequest(f"input '{name}' ends with the length {said:g}; a whole number from 0 is expected")
+        length = int(said)
         if not length:
             length, told = draw_length(self.decode, self.seed), told.copy()
             told[0, -1] = length

@@ -88,6 +88,15 @@ def test_a_prompt_counts_and_the_steps_that_were_asked_for_may_be_fewer(calls, t
     assert "is to have 2 symbols, and the prompt has 2" in refused.error_message
 
 
+@pytest.mark.parametrize("length", [-1, 2.5, float("nan"), float("inf")])
+def test_what_is_no_length_is_refused_and_begins_nothing(calls, trained, length):
+    [refused] = calls.ModelStreamInfer(iter([request("no", [trained.data.edge], length)]))
+    assert "INVALID_ARGUMENT INVALID_REQUEST" in refused.error_message
+    assert "a whole number from 0 is expected" in refused.error_message
+    [gone] = calls.ModelStreamInfer(iter([ask("no", [1], model=MODEL)]))
+    assert "SEQUENCE_GONE" in gone.error_message
+
+
 def test_the_same_length_is_drawn_where_the_request_comes_again_without_a_seed(calls, trained):
     asked = request("again", [trained.data.edge], 0, seed=None, step=0)
     first = written(calls, asked)
