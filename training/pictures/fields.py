@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from training.architectures.grid import Grid
+from training.architectures.fields import Field
 from training.architectures.stack import Stack
 from training.batches import collate
 from training.data.data import Data
@@ -41,7 +41,7 @@ def looks(model: SequenceModel, x: Tensor, lengths: Tensor) -> dict[str, Tensor]
     given = x.clone().requires_grad_()
     answers, _ = model(given, model.begin(len(x)), lengths)
     last = answers[torch.arange(len(x)), lengths - 1]
-    field = grid_of(model).field(given, lengths)
+    field = field_of(model).field(given, lengths)
     middle = field[:, field.shape[1] // 2, field.shape[2] // 2]
     right, left = middle.chunk(2, -1)
     return {
@@ -56,8 +56,8 @@ def _size(of: Tensor, given: Tensor) -> Tensor:
     return gradient.abs()
 
 
-def grid_of(model: SequenceModel) -> Grid:
+def field_of(model: SequenceModel) -> Field:
     """Find the layer of a model that reads grids."""
     cell = model.cell.layers[0] if isinstance(model.cell, Stack) else model.cell
-    assert isinstance(cell, Grid)
+    assert isinstance(cell, Field)
     return cell
