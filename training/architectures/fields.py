@@ -31,7 +31,8 @@ class Field(Whole, abc.ABC):
 
     def patches(self, xs: Tensor) -> Tensor:
         """Cut rows, `[batch, height, width]` to `[batch, height, patches, patch]`."""
-        return functional.pad(xs, (0, -xs.shape[2] % self.patch)).unflatten(2, (-1, self.patch))
+        rows, height = xs.shape[:2]
+        return functional.pad(xs, (0, -xs.shape[2] % self.patch)).view(rows, height, -1, self.patch)
 
     @override
     def read(self, xs: Tensor, lengths: Tensor) -> Tensor:

@@ -80,16 +80,16 @@ class MultidimensionalLSTM(Field):
 
 def skewed(lines: Tensor) -> Tensor:
     """Shift line j by j places, `[…, …, lines, places, features]` to as many diagonals, zeros around the places."""
-    count, places = lines.shape[2:4]
+    first, second, count, places, features = lines.shape
     longer = functional.pad(lines, (0, 0, 0, count)).flatten(2, 3)
-    return longer[:, :, : longer.shape[2] - count].unflatten(2, (count, places + count - 1))
+    return longer[:, :, :-count].reshape(first, second, count, places + count - 1, features)
 
 
 def straightened(diagonals: Tensor, places: int) -> Tensor:
     """Shift lines back, to their places."""
-    count = diagonals.shape[2]
+    first, second, count, _, features = diagonals.shape
     flat = functional.pad(diagonals.flatten(2, 3), (0, 0, 0, count))
-    return flat.unflatten(2, (count, places + count))[:, :, :, :places]
+    return flat.view(first, second, count, places + count, features)[:, :, :, :places]
 
 
 def _turned(grids: Iterable[Tensor], lengths: Tensor) -> list[Tensor]:

@@ -114,7 +114,7 @@ def _numbers(build: Builder, *numbers: int) -> str:
 
 
 def _values(names: Iterable[str], features: int) -> list[ValueInfoProto]:
-    axes = [NETWORKS, "batch", "patches", features]
+    axes: list[str | int] = [NETWORKS, "batch", "patches", features]
     return [helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name in names]
 
 

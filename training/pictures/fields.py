@@ -19,7 +19,8 @@ SHOWN = 6
 def draw_fields(path: Path, model: SequenceModel, data: Data) -> Mapping[str, float]:
     """Draw test grids, and for each the size of the derivatives by every number of it.
 
-    Those of the logit that it was given, and those of what each of the horizontal networks puts out in the middle.
+    Those of the logit that it was given, and those of what is put out in the middle by the networks that go to the
+    right, and by those that go to the left.
     """
     batch = collate(data.parts.test[:SHOWN])
     columns = len(batch.x)
