@@ -14,13 +14,18 @@ from training.export.grid import patches_of, row_answers
 def multidimensional_nodes(build: Builder, cell: MultidimensionalLSTM, xs: str, at: str) -> str:
     """Write `[batch, height, width]` to `[batch, height, outputs]`, whatever height and width are."""
     patches, first = patches_of(build, xs, cell.patch), _numbers(build, 0)
-    stacked = [build.node("Unsqueeze", grid, first) for grid in _turned(build, [patches] * NETWORKS)]
-    grids = build.node("Concat", *stacked, axis=0)
-    flat = build.node("Reshape", grids, _numbers(build, NETWORKS, -1, cell.patch))
-    products = build.node("MatMul", flat, build.constant(f"cell.{at}U", _array(cell.U.mT)))
-    sums = build.node("Add", products, build.constant(f"cell.{at}b", _array(cell.b[:, None])))
-    gates = _shaped(build, sums, build.node("Shape", grids, start=0, end=4), GATES * cell.hidden_size)
-    hs = build.nodes("Split", _swept(build, cell, gates, at), outputs=NETWORKS, axis=0, num_outputs=NETWORKS)
+    gates = []
+    for network, grid in enumerate(_turned(build, [patches] * NETWORKS)):
+        product = build.node("MatMul", grid, build.constant(f"cell.{at}U.{network}", _array(cell.U[network].T)))
+        sums = build.node("Add", product, build.constant(f"cell.{at}b.{network}", _array(cell.b[network])))
+        gates.append(build.node("Unsqueeze", sums, first))
+    hs = build.nodes(
+        "Split",
+        _swept(build, cell, build.node("Concat", *gates, axis=0), at),
+        outputs=NETWORKS,
+        axis=0,
+        num_outputs=NETWORKS,
+    )
     turned = _turned(build, [build.node("Squeeze", one, first) for one in hs])
     return row_answers(build, build.node("Concat", *turned, axis=-1))
 
@@ -34,7 +39,8 @@ def _swept(build: Builder, cell: MultidimensionalLSTM, gates: str, at: str) -> s
     zeros = build.node("Expand", build.constant("zero", np.zeros(1, np.float32)), sizes)
     h, c, x = (f"{at}step.{name}" for name in ("h", "c", "x"))
     inner = Builder(f"{at}step.")
-    after = _diagonal(build, inner, cell, (x, h, c), build.constant(f"cell.{at}W", _array(cell.W.mT)))
+    weights = [build.constant(f"cell.{at}W.{network}", _array(one.T)) for network, one in enumerate(cell.W)]
+    after = _diagonal(build, inner, (x, h, c), weights)
     *_, hs = build.nodes(
         "Scan",
         zeros,
@@ -54,15 +60,17 @@ def _swept(build: Builder, cell: MultidimensionalLSTM, gates: str, at: str) -> s
 
 
 def _diagonal(
-    build: Builder, inner: Builder, cell: MultidimensionalLSTM, inputs: tuple[str, str, str], weights: str
+    build: Builder, inner: Builder, inputs: tuple[str, str, str], weights: Iterable[str]
 ) -> tuple[str, str, str]:
     """Write one diagonal of `x, h, c` as the cell has it, its constants outside; gives h, c, and h once more."""
     x, h, c = inputs
     shift, axis = _numbers(build, 1, -1), _numbers(build, 2)
     left_h, left_c = (inner.node("Pad", state, shift, "", axis) for state in (h, c))
     both = inner.node("Concat", h, left_h, axis=-1)
-    flat = inner.node("Reshape", both, _numbers(build, NETWORKS, -1, 2 * cell.hidden_size))
-    seen = inner.node("Reshape", inner.node("MatMul", flat, weights), inner.node("Shape", x))
+    # A network each, since only matrices of two axes are packed at load, and quantized.
+    each = inner.nodes("Split", both, outputs=NETWORKS, axis=0, num_outputs=NETWORKS)
+    products = [inner.node("MatMul", one, weight) for one, weight in zip(each, weights, strict=True)]
+    seen = inner.node("Concat", *products, axis=0)
     i, f, e, g, o = inner.nodes("Split", inner.node("Add", x, seen), outputs=GATES, axis=-1, num_outputs=GATES)
     above, left = (inner.node("Mul", inner.node("Sigmoid", by), of) for by, of in ((f, c), (e, left_c)))
     written = inner.node("Mul", inner.node("Sigmoid", i), inner.node("Tanh", g))
