@@ -71,6 +71,10 @@ WHOLE: Mapping[str, Kind] = {
     "grid": case("grid"),
     "grid leaky": case("grid", layer="leaky"),
     "grid patches": case("stack", layers=({"architecture": "grid", "patch": 3}, "lstm")),
+    "multidimensional_lstm": case("multidimensional_lstm"),
+    "multidimensional_lstm patches": case(
+        "stack", layers=({"architecture": "multidimensional_lstm", "patch": 3}, "gru")
+    ),
     "stack whole": case("stack", layers=("bidirectional", "gru", "bidirectional"), normalise=True, skip="residual"),
 }
 # What embeds its symbols itself takes no numbers, and is held to the same by tests of its own.

@@ -21,6 +21,7 @@ from training.architectures.leaky import Leaky
 from training.architectures.lstm import LSTM
 from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, PeepholeLSTM, ProjectedLSTM
 from training.architectures.memory_network import MemoryNetwork
+from training.architectures.multidimensional_lstm import MultidimensionalLSTM
 from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
 from training.architectures.recursive import Recursive
@@ -200,6 +201,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "(hops + 1)*n*(symbols + slots) if tying == 'adjacent' else n*(n + 3*symbols + 2*slots)",
     ),
     "minimal_gated": Architecture(MinimalGatedUnit, "10.10.2", "gru", "2*n*(m + n + 1)"),
+    "multidimensional_lstm": Architecture(MultidimensionalLSTM, "10.3", "grid", "20*n*(patch + 2*n + 1)"),
     "narx": Architecture(Delays, "10.9.1", "delays", "n*(m + n*len(delays) + 1)", {"delays": (1, 2, 3, 4)}),
     "neural_turing_machine": Architecture(
         NeuralTuringMachine,

@@ -17,24 +17,21 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from typing_extensions import override
 
 from training.architectures.bidirectional import Bidirectional
-from training.cell import Whole
+from training.architectures.fields import Field
 
 
 @final
-class Grid(Whole):
-    """A grid's rows are its steps, all of one width, and each row's length is the height of its grid.
+class Grid(Field):
+    """Two layers of two networks.
 
     Args:
         vertical: reads columns of patches, and puts both directions side by side.
         horizontal: reads rows of what that puts out.
         input_size: the width of a training grid; any is read.
     """
-
-    across = "width"
 
     def __init__(self, vertical: Bidirectional, horizontal: Bidirectional, input_size: int) -> None:
         super().__init__()
@@ -44,21 +41,12 @@ class Grid(Whole):
         self.input_size = input_size
         self.output_size = horizontal.output_size
 
+    @override
     def field(self, xs: Tensor, lengths: Tensor) -> Tensor:
-        """Answer every patch, `[batch, height, width]` to `[batch, height, patches, output_size]`.
-
-        Zeros fill the last patch of a row.
-        """
-        rows, height = xs.shape[:2]
-        patches = functional.pad(xs, (0, -xs.shape[2] % self.patch)).view(rows, height, -1, self.patch)
-        width = patches.shape[2]
+        patches = self.patches(xs)
+        rows, height, width = patches.shape[:3]
         columns = patches.transpose(1, 2).reshape(rows * width, height, self.patch)
         v = self.vertical.read(columns, lengths.repeat_interleave(width)).view(rows, width, height, -1)
         lines = v.transpose(1, 2).reshape(rows * height, width, -1)
         whole = torch.full((rows * height,), width, device=xs.device)
         return self.horizontal.read(lines, whole).view(rows, height, width, -1)
-
-    @override
-    def read(self, xs: Tensor, lengths: Tensor) -> Tensor:
-        field, half = self.field(xs, lengths), self.output_size // 2
-        return torch.cat([field[:, :, -1, :half], field[:, :, 0, half:]], -1)

@@ -5,6 +5,7 @@ import numpy as np
 from training.architectures.bidirectional import Bidirectional
 from training.architectures.grid import Grid
 from training.architectures.gru import GRU
+from training.architectures.multidimensional_lstm import MultidimensionalLSTM
 from training.architectures.stack import Stack
 from training.architectures.tree import Tree
 from training.cell import Cell
@@ -12,6 +13,7 @@ from training.export.bidirectional import bidirectional_nodes
 from training.export.builder import Builder
 from training.export.cells import CELLS
 from training.export.grid import grid_nodes
+from training.export.multidimensional_lstm import multidimensional_nodes
 from training.export.scan import scan_nodes, step_nodes
 from training.export.stack import stack_nodes
 from training.export.trace import Traces
@@ -29,6 +31,8 @@ def over_time(build: Builder, cell: Cell, xs: str, at: str, traces: Traces) -> s
         )
     if isinstance(cell, Grid):
         return grid_nodes(build, cell, xs, at, lambda one, read, place: over_time(build, one, read, place, traces))
+    if isinstance(cell, MultidimensionalLSTM):
+        return multidimensional_nodes(build, cell, xs, at)
     if isinstance(cell, Tree):
         return tree_nodes(build, cell, xs, at, traces)
     if has_native(cell):

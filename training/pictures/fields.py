@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from training.architectures.grid import Grid
+from training.architectures.fields import Field
 from training.architectures.stack import Stack
 from training.batches import collate
 from training.data.data import Data
@@ -19,7 +19,8 @@ SHOWN = 6
 def draw_fields(path: Path, model: SequenceModel, data: Data) -> Mapping[str, float]:
     """Draw test grids, and for each the size of the derivatives by every number of it.
 
-    Those of the logit that it was given, and those of what each of the horizontal networks puts out in the middle.
+    Those of the logit that it was given, and those of what is put out in the middle by the networks that go to the
+    right, and by those that go to the left.
     """
     batch = collate(data.parts.test[:SHOWN])
     columns = len(batch.x)
@@ -41,7 +42,7 @@ def looks(model: SequenceModel, x: Tensor, lengths: Tensor) -> dict[str, Tensor]
     given = x.clone().requires_grad_()
     answers, _ = model(given, model.begin(len(x)), lengths)
     last = answers[torch.arange(len(x)), lengths - 1]
-    field = grid_of(model).field(given, lengths)
+    field = field_of(model).field(given, lengths)
     middle = field[:, field.shape[1] // 2, field.shape[2] // 2]
     right, left = middle.chunk(2, -1)
     return {
@@ -56,8 +57,8 @@ def _size(of: Tensor, given: Tensor) -> Tensor:
     return gradient.abs()
 
 
-def grid_of(model: SequenceModel) -> Grid:
+def field_of(model: SequenceModel) -> Field:
     """Find the layer of a model that reads grids."""
     cell = model.cell.layers[0] if isinstance(model.cell, Stack) else model.cell
-    assert isinstance(cell, Grid)
+    assert isinstance(cell, Field)
     return cell

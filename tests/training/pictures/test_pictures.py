@@ -112,10 +112,11 @@ def test_of_a_network_that_reads_its_own_output_the_forced_error_is_told_too(tmp
     assert found == {"teacher_forced": pytest.approx(expected)}
 
 
-def test_what_a_grids_answer_has_looked_at_is_drawn_on_the_grid_whatever_layers_are_above(tmp_path):
+@pytest.mark.parametrize("layer", ["grid", "multidimensional_lstm"])
+def test_what_a_grids_answer_has_looked_at_is_drawn_on_the_grid_whatever_layers_are_above(tmp_path, layer):
     given = data(*(Series(numbers(4, 5), np.array(n)) for n in range(3)), classes=3)
     torch.manual_seed(0)
-    cell = build_cell("stack", 5, HIDDEN, {"layers": ("grid", "gru")})
+    cell = build_cell("stack", 5, HIDDEN, {"layers": (layer, "gru")})
     model = SequenceModel(embedding=Numbers(5), cell=cell, outputs=3, dropout=0.0).eval()
     assert PICTURES["classify"](tmp_path / "a.png", model, given) == {}
     assert imread(tmp_path / "a.png").shape[0] > 400
