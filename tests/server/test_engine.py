@@ -95,6 +95,36 @@ async def test_a_run_that_raises_tells_the_log_and_not_the_client(caplog):
     assert [record.exc_info[1].args for record in caplog.records if record.levelno == logging.ERROR] == [(SECRET,)]
 
 
+async def test_books_that_fail_are_told_to_the_log_and_the_loop_goes_on(caplog, monkeypatch):
+    server = Server()
+    begin = server.sessions.begin
+
+    def fails_once(chunks):
+        monkeypatch.setattr(server.sessions, "begin", begin)
+        raise KeyError(SECRET)
+
+    monkeypatch.setattr(server.sessions, "begin", fails_once)
+    async with server.running():
+        failed = await result(server.ask([1], sequence="a", start=True))
+        assert await sums(server.ask([1], sequence="a", start=True)) == [[101]]
+    assert isinstance(failed, Internal)
+    assert SECRET not in failed.sentence
+    assert [record.exc_info[1].args for record in caplog.records if record.levelno == logging.ERROR] == [(SECRET,)]
+
+
+async def test_an_answer_that_cannot_be_handed_on_keeps_nobody_else_from_theirs(caplog):
+    server = Server()
+
+    def fails(_, __):
+        raise ValueError(SECRET)
+
+    async with server.running():
+        server.sessions.submit(chunk([1], ids=("a",), start=True, done=fails, arrived=server.clock()))
+        assert await sums(server.ask([2], sequence="b", start=True)) == [[102]]
+        assert await sums(server.ask([1], sequence="a")) == [[102]]
+    assert [record.exc_info[1].args for record in caplog.records if record.levelno == logging.ERROR] == [(SECRET,)]
+
+
 async def test_a_refused_chunk_does_not_reach_the_log(caplog):
     server = Server()
     async with server.running():
