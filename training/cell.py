@@ -60,8 +60,13 @@ class Cell(nn.Module, abc.ABC):
         """Do one step, and give what it tells besides."""
         return *self.step(x, state), {}
 
-    def at(self, update: int) -> None:
-        """Hear how many updates there were, before the next one; a cell may train in another way at first."""
+    def at(self, update: int, *, stalled: bool) -> None:
+        """Hear how many updates there were, before the next one; a cell may train in another way at first.
+
+        Args:
+            update: so many.
+            stalled: whether a validation since has gained nothing.
+        """
 
     def scan(self, xs: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """Repeat `step` over time; a faster form may replace it and is tested equal.

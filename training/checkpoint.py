@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ class Progress:
     history: list[tuple[int, float, float]] = field(default_factory=list)
     clips: list[float] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def stalled(self) -> bool:
+        """Whether a validation has gained nothing over all before it."""
+        losses = [validation for _, _, validation in self.history]
+        return any(later >= best for later, best in zip(losses[1:], accumulate(losses, min), strict=False))
 
 
 def save_checkpoint(folder: Path, progress: Progress, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -110,7 +110,7 @@ class Trainer:
         began, progress, settings = time.monotonic(), self._progress, self._settings
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(settings, progress)
-        self._model.cell.at(progress.update)
+        self._model.cell.at(progress.update, stalled=progress.stalled)
         self._optimizer.zero_grad()
         loss = self._backward(self._source.batch(progress.update))
         clipped = clip(self._model.parameters(), norm=settings.clip, value=settings.clip_value)

@@ -56,3 +56,11 @@ def test_a_damaged_checkpoint_says_what_to_do(tmp_path, content):
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(RunInvalid, match="delete the run folder to begin anew"):
         load_checkpoint(tmp_path, *parts())
+
+
+@pytest.mark.parametrize(
+    ("losses", "stalled"),
+    [([], False), ([3.0], False), ([3.0, 2.0, 1.0], False), ([3.0, 3.0], True), ([3.0, 2.0, 2.5, 1.0], True)],
+)
+def test_a_run_has_stalled_once_a_validation_gained_nothing(losses, stalled):
+    assert Progress(history=[(at, 0.0, loss) for at, loss in enumerate(losses)]).stalled == stalled

@@ -42,6 +42,7 @@ class MemoryNetwork(Cell):
         positions: whether the order of a sentence's words counts.
         linear_start: updates in which attention is no softmax, which lets a gradient through from the beginning; in
             training (section 4.2).
+        linear_until: whether that ends after so many updates, or before, as soon as a validation gains nothing.
         noise: share of empty sentences that are thought between others in training, so that no time is learnt by heart.
     """
 
@@ -57,6 +58,7 @@ class MemoryNetwork(Cell):
         positions: bool = True,
         noise: Share = 0.0,
         linear_start: NotNegative = 0,
+        linear_until: Literal["count", "stalled"] = "count",
     ) -> None:
         super().__init__()
         self.input_size, self.output_size, self.symbols = words, symbols, symbols
@@ -69,11 +71,12 @@ class MemoryNetwork(Cell):
         self.W = nn.Parameter(DEVIATION * torch.randn(symbols, size)) if tying == "layer" else None
         self.below = {"sentences": symbols, "count": slots + 1}
         self.linear_start = linear_start
+        self.linear_until = linear_until
         self.linear = False
 
     @override
-    def at(self, update: int) -> None:
-        self.linear = update < self.linear_start
+    def at(self, update: int, *, stalled: bool) -> None:
+        self.linear = update < self.linear_start and not (stalled and self.linear_until == "stalled")
 
     @override
     def init_state(self, batch_size: int) -> State:

@@ -129,11 +129,21 @@ def test_attention_is_no_softmax_at_first_in_training_alone(seed):
     cell = build_cell("memory_network", INPUT, HIDDEN, {"symbols": SYMBOLS, "linear_start": 3})
     xs, answers = some_sentences(), []
     for update, training in ((0, True), (2, True), (3, True), (0, False)):
-        cell.at(update)
+        cell.at(update, stalled=False)
         answers.append(cell.train(training).scan(xs, cell.init_state(ROWS))[0])
     assert torch.equal(answers[0], answers[1])
     assert not torch.allclose(answers[0], answers[2])
     assert torch.equal(answers[2], answers[3])
+
+
+@pytest.mark.parametrize(("until", "linear"), [("count", [True, True, False]), ("stalled", [True, False, False])])
+def test_a_linear_start_may_end_as_soon_as_a_validation_gains_nothing(until, linear):
+    cell = build_cell("memory_network", INPUT, HIDDEN, {"symbols": SYMBOLS, "linear_start": 3, "linear_until": until})
+    found = []
+    for update, stalled in ((0, False), (2, True), (3, True)):
+        cell.at(update, stalled=stalled)
+        found.append(cell.linear)
+    assert found == linear
 
 
 def test_noise_in_time_is_there_in_training_alone(seed):
