@@ -145,7 +145,11 @@ class Provenance(_Part, frozen=True):
 
 
 class Manifest(_Part, frozen=True, kw_only=True):
-    """The whole contract of one model version."""
+    """The whole contract of one model version.
+
+    Attributes:
+        spelled: how many numbers of a step the vocabulary tells, the first ones; None for all of them.
+    """
 
     schema_version: Literal[1] = 1
     name: str
@@ -160,6 +164,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     states: tuple[StateSpec, ...]
     decode: Decode | None = None
     vocabulary: str | None = None
+    spelled: int | None = None
     labels: str | None = None
     allow_nonfinite: bool = False
     delay: int = 0

@@ -78,8 +78,13 @@ def vocabulary_of(manifest: Manifest, lines: str | None) -> Vocabulary | None:
 
 
 def told_input(manifest: Manifest) -> str | None:
-    """Name the input whose symbols a vocabulary tells: the one that is fed back, or the only one of whole numbers."""
+    """Name the input whose symbols a vocabulary tells: the one that is fed back, or the only one of whole numbers.
+
+    None too where it tells some of an input's numbers: what is none of a symbol the graph finds out.
+    """
     decode = manifest.decode
+    if manifest.spelled is not None:
+        return None
     if decode is not None:
         return decode.input if decode.sampling in ("categorical", "argmax") else None
     whole = [spec.name for spec in manifest.inputs if spec.dtype in ("INT32", "INT64")]

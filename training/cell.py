@@ -30,6 +30,7 @@ class Cell(nn.Module, abc.ABC):
         takes_any_state: whether any numbers may be its state; where not, only steps from the first state make others.
         symbols: how many symbols its inputs are of, where it embeds them itself and `input_size` of them make a step;
             0 where its inputs are numbers.
+        spelled: how many numbers of a step's input are symbols, the first ones; None for all.
         across: the name of the axis of a step's input, where it is a row of a grid, of any width; empty elsewhere.
         refuses: what it means that an output is NaN, as a sentence for who sent the step; empty where it means nothing.
         below: of the states that are whole numbers, what they are always below, where they are not to be any number.
@@ -44,6 +45,7 @@ class Cell(nn.Module, abc.ABC):
     tells: Mapping[str, str] = {}
     takes_any_state: bool = True
     symbols: int = 0
+    spelled: int | None = None
     across: str = ""
     below: Mapping[str, int] = {}
     refuses: str = ""

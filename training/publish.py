@@ -122,6 +122,7 @@ def describe(
         states=states_of(model),
         decode=_decode(run) if TASKS[recipe.task].writes else None,
         vocabulary=VOCABULARY if VOCABULARY in digests else None,
+        spelled=model.cell.spelled,
         labels=LABELS if LABELS in digests else None,
         delay=model.cell.delay,
         refuses=model.cell.refuses or None,

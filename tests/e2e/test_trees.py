@@ -1,5 +1,6 @@
 """Trees that are given whole, served: nodes with the places of their children, kept until the root has come."""
 
+import json
 from collections.abc import Iterator
 
 import grpc
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from demo.serving import serving
+from server.pb import grpc_service_pb2 as pb
 from server.pb import grpc_service_pb2_grpc as stubs
 from tests.e2e.trained import Trained, publish_trained
 from tests.wire import ask, ask_many, output, position
@@ -56,6 +58,13 @@ def test_trees_of_different_shapes_are_answered_together_as_each_alone_in_torch(
     found = output(calls.ModelInfer(ask_many(range(1, 13), xs, model=MODEL, **columns)))
     for row, tree in zip(found, trees, strict=True):
         np.testing.assert_allclose(row[: len(tree)], answers(trained, tree), atol=1e-5)
+
+
+def test_the_texts_of_the_symbols_are_told_and_the_places_of_children_are_taken_for_none(calls, trained):
+    config = calls.ModelConfig(pb.ModelConfigRequest(name=MODEL)).config
+    texts = [json.loads(line) for line in config.parameters["vocabulary"].string_value.splitlines()]
+    assert texts == list(trained.data.vocabulary)
+    assert len(texts) == trained.data.symbols
 
 
 def test_nodes_that_come_in_chunks_are_answered_when_the_root_is_there(calls, trained):

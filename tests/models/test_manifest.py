@@ -38,7 +38,7 @@ EXAMPLE = json.loads(
               "initial": "zeros", "length_of": null}],
  "decode": {"output": "y", "input": "x", "sampling": "categorical", "start": 0, "end": null,
             "stop_unit": false, "lengths": []},
- "vocabulary": "vocabulary.txt", "labels": null, "allow_nonfinite": false, "delay": 2, "refuses": "no",
+ "vocabulary": "vocabulary.txt", "spelled": null, "labels": null, "allow_nonfinite": false, "delay": 2, "refuses": "no",
  "golden_source": "torch", "tolerance": 1e-5,
  "measured": {"metric": "bits_per_character", "value": 1.98, "published": null, "citation": null,
               "parity_error": 2e-7, "batch_invariant": true},

@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -62,3 +63,9 @@ def test_the_vocabulary_is_read_of_models_that_generate_symbols_alone():
 def test_a_vocabulary_of_another_size_than_the_models_is_refused():
     with pytest.raises(ModelDamaged, match=r"the vocabulary has 2 symbols, and 'y' is of 3"):
         vocabulary_of(generates(symbols=3), lines("a", "b"))
+
+
+def test_a_vocabulary_of_some_of_a_steps_numbers_neither_takes_text_nor_refuses_the_others():
+    told = manifest(inputs=(TensorSpec("x", "INT64", ("time", 3)),))
+    assert vocabulary_of(told, lines("a", "b")) is not None
+    assert vocabulary_of(msgspec.structs.replace(told, spelled=1), lines("a", "b")) is None

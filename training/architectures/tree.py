@@ -104,6 +104,8 @@ class Tree(Whole):
             raise ValueError("trees come with the places of their children; data.options.children = true gives them")
         self.node = Nodes(fields - 1, size, symbols=symbols, composition=composition, depth=depth)
         self.input_size, self.output_size, self.symbols = fields, size, symbols
+        # What comes after a node's symbol are places.
+        self.spelled = 1
         self.refuses = (
             "the nodes are no tree: a child must be a node before its parent and of no other, all but the last must be "
             f"children, and a tree has at most {depth} levels above its first"

@@ -86,8 +86,7 @@ def sst(*, classes: Literal["binary", "five"] = "binary", parsed: bool = True, c
         if classes == "binary"
         else ("very negative", "negative", "neutral", "positive", "very positive")
     )
-    # The place of a child is no symbol, which a vocabulary would take it for.
-    vocabulary = () if children else ("\N{REPLACEMENT CHARACTER}", *words, "(reduce)")
+    vocabulary = ("\N{REPLACEMENT CHARACTER}", *words, "(reduce)")
     return Form(made, reduce + 1, len(names), vocabulary, labels=names)
 
 
