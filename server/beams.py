@@ -9,6 +9,9 @@ from models.manifest import Decode
 from server.generation import Probabilities, logits_of
 from server.types import Array
 
+# A logarithm of a probability that is no symbol's: a model has put a number so low where none may follow.
+MASKED = -1e9
+
 
 class Hypothesis(NamedTuple):
     """What may be written.
@@ -63,7 +66,7 @@ class Beams:
         going: list[Hypothesis] = []
         for rank, place in enumerate(_largest(totals.ravel(), 2 * self._width)):
             row, symbol = divmod(place, totals.shape[1])
-            if totals[row, symbol] == -np.inf:
+            if totals[row, symbol] <= MASKED:
                 break
             stops = self._decode.stop_unit and symbol == totals.shape[1] - 1
             symbols = self.live[row].symbols if stops else (*self.live[row].symbols, symbol)

@@ -140,11 +140,13 @@ class Sourced(Cell, abc.ABC):
 
     Attributes:
         source_symbols: how many symbols there are.
+        longest: symbols that a source may have; 0 for any number.
         embedding: of the symbols.
         encoder: reads them.
     """
 
     source_symbols: int
+    longest: int = 0
     embedding: nn.Embedding
     encoder: Cell
 

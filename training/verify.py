@@ -122,8 +122,9 @@ def _some_context(model: SequenceModel) -> tuple[Arrays, Tensor | Source]:
     """Draw what sequences are about, or written from, by the start graph's name and as torch takes it."""
     random = np.random.default_rng(0)
     if isinstance(model.cell, Sourced):
-        source = random.integers(0, model.source_symbols, (MOST_ROWS, MOST_SOURCE))
-        return {SOURCE: source}, Source(torch.from_numpy(source), torch.full((MOST_ROWS,), MOST_SOURCE))
+        most = model.cell.longest or MOST_SOURCE
+        source = random.integers(0, model.source_symbols, (MOST_ROWS, most))
+        return {SOURCE: source}, Source(torch.from_numpy(source), torch.full((MOST_ROWS,), most))
     context = random.normal(size=(MOST_ROWS, model.context)).astype(np.float32)
     return {CONTEXT: context}, torch.from_numpy(context)
 
@@ -194,7 +195,7 @@ def _random_inputs(model: SequenceModel, shape: tuple[int, int], random: np.rand
 def _random_states(model: SequenceModel, rows: int, random: np.random.Generator) -> Arrays:
     """Draw states as a sequence may have; one that is written from a source begins with one."""
     if isinstance(model.cell, Sourced):
-        lengths = random.integers(1, MOST_SOURCE + 1, rows)
+        lengths = random.integers(1, (model.cell.longest or MOST_SOURCE) + 1, rows)
         source = random.integers(0, model.source_symbols, (rows, int(lengths.max())))
         with torch.no_grad():
             made = model.begin(rows, Source(torch.from_numpy(source), torch.from_numpy(lengths)))

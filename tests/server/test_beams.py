@@ -107,6 +107,13 @@ def test_a_longer_text_is_better_than_a_more_probable_shorter_one_where_the_mean
     assert search(WITH_END, logits, width=3, penalty=penalty).found[0].symbols == best
 
 
+@pytest.mark.parametrize("mask", [-np.inf, -(2.0**100)])
+def test_what_a_model_masks_is_never_followed_however_wide_the_search(mask):
+    logits = {text: np.where(np.arange(3) == 0, mask, row) for text, row in table(0, 3).items()}
+    beams = search(NEVER_ENDS, logits, width=9, penalty=1.0, most=2)
+    assert sorted(one.symbols for one in beams.found) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
 def test_equally_probable_texts_are_found_in_the_order_of_their_symbols():
     flat = {text: np.zeros(3) for text in table(0, 3)}
     beams = search(NEVER_ENDS, flat, width=2, penalty=1.0, most=2)

@@ -19,13 +19,14 @@ def test_every_shipped_recipe_builds_its_model(name):
     assert recipe.name == name
     numbers = Shape(symbols=0, features=3, outputs=1, classes=False)
     symbols = SYMBOLS
-    if "symbols" in ARCHITECTURES[recipe.architecture].options:
+    if recipe.task in ("rewrite", "translate"):
+        symbols = msgspec.structs.replace(SYMBOLS, source_symbols=5)
+    elif "symbols" in ARCHITECTURES[recipe.architecture].options:
         sentences = msgspec.structs.replace(SYMBOLS, fields=3)
         assert build_model(recipe, sentences).step_shape == (3,)
         return
-    if recipe.task in ("rewrite", "translate"):
-        symbols = msgspec.structs.replace(SYMBOLS, source_symbols=5)
-    model = build_model(recipe, symbols if recipe.model.embedding_size else numbers)
+    reads_symbols = recipe.model.embedding_size or symbols.source_symbols
+    model = build_model(recipe, symbols if reads_symbols else numbers)
     assert sum(parameter.numel() for parameter in model.parameters()) > 0
 
 

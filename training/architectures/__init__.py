@@ -24,6 +24,7 @@ from training.architectures.memory_network import MemoryNetwork
 from training.architectures.multidimensional_lstm import MultidimensionalLSTM
 from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
+from training.architectures.pointer import Pointer
 from training.architectures.recursive import Recursive
 from training.architectures.rnn import RNN
 from training.architectures.stack import Skip, Stack
@@ -147,6 +148,24 @@ def build_attention(
     return AttentionDecoder(embedding, reads, writes, input_size, score=score, local=local, weights=weights)
 
 
+def build_pointer(
+    words: int,
+    hidden_size: int,
+    *,
+    encoder: str | dict[str, Any] = "bidirectional",
+    decoder: str | dict[str, Any] = "lstm",
+    symbols: Count = 8,
+    source_symbols: Count = 8,
+    source_size: Count = 32,
+) -> Pointer:
+    """Build an encoder of `source_symbols`, and a decoder that points to so many places less one, or to the end."""
+    if words != 1 or symbols < 2:
+        raise ValueError("a step is one place or the end: the data must have two symbols or more, one a step")
+    reads = _inner(encoder, source_size, hidden_size)
+    writes = _inner(decoder, reads.output_size, hidden_size)
+    return Pointer(nn.Embedding(source_symbols, source_size), reads, writes, symbols=symbols)
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "attention": Architecture(
         build_attention,
@@ -213,6 +232,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "orthogonal": Architecture(RNN, "10.7", "elman", "n*(m + n + 1)", {"recurrent": "orthogonal"}),
     "output_recurrence": Architecture(OutputRecurrence, "10.2.1", "output_recurrence", "n*(m + p + 1) + p*(n + 1)"),
     "peephole_lstm": Architecture(PeepholeLSTM, "10.10.1", "lstm", "4*n*(m + n + 1) + 3*n"),
+    "pointer": Architecture(
+        build_pointer,
+        "10.12",
+        "pointer",
+        "those of the encoder and the decoder, of the source's embedding, and of the scores",
+    ),
     "projected_lstm": Architecture(ProjectedLSTM, "10.10.1", "lstm", "4*n*(m + p + 1) + p*n"),
     "recursive": Architecture(
         Recursive,

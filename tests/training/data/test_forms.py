@@ -105,6 +105,15 @@ def test_a_row_is_written_from_its_end():
     assert {len(one.context) for one in form.parts.train} == {2, 3, 4, 5}
 
 
+def test_the_places_of_a_row_put_it_in_order():
+    form = FORMS["sorting"](shortest=2, longest=5, count=200, kinds=9)
+    for one in form.parts.train[:50]:
+        *places, end = one.targets.tolist()
+        assert (end, one.inputs.tolist()) == (5, [5, *places])
+        assert one.context[places].tolist() == sorted({*one.context.tolist()})
+    assert {len(one.context) for one in form.parts.train} == {2, 3, 4, 5}
+
+
 def test_a_story_is_its_sentences_and_its_question_last(data_folder):
     data_folder("babi")
     form = FORMS["babi"](task=1)

@@ -20,7 +20,7 @@ from training.data.forms.numbers import (
     santafe_laser,
     sines,
 )
-from training.data.forms.pairs import multi30k, reversal
+from training.data.forms.pairs import multi30k, reversal, sorting
 from training.data.forms.symbols import copy_memory, names, temporal_order
 from training.data.settings import SetData
 from training.errors import WrongUse
@@ -47,6 +47,7 @@ FORMS: Mapping[str, Callable[..., Form]] = {
         reversal,
         santafe_laser,
         sines,
+        sorting,
         sst,
         temporal_order,
         ud_english_ewt,
@@ -63,6 +64,7 @@ MADE_HERE = frozenset(
         "narma",
         "reversal",
         "sines",
+        "sorting",
         "temporal_order",
     }
 )

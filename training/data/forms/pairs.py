@@ -9,6 +9,7 @@ from training.data import store
 from training.data.data import Sequences
 from training.data.forms.form import MADE, Form
 from training.data.generated.reversal import make_reversal
+from training.data.generated.sorting import make_sorting
 from training.data.published.multi30k import Pair, load_multi30k
 from training.data.series import Indices, Parts, Series
 from training.options import Count
@@ -27,6 +28,18 @@ def reversal(*, shortest: Count = 3, longest: Count = 20, count: Count = 20_000,
     fewer = max(100, count // 20)
     made: Parts[Sequences] = Parts(rows(0, count), rows(1, fewer), rows(2, fewer), MADE)
     return Form(made, kinds + 1, kinds + 1, edge=kinds, ends="symbol", source_symbols=kinds)
+
+
+def sorting(*, shortest: Count = 3, longest: Count = 10, count: Count = 20_000, kinds: Count = 100) -> Form:
+    """Rows of different numbers, and their places from the smallest to the largest."""
+
+    def rows(part: int, rows: int) -> Sequences:
+        made = make_sorting(part, rows, shortest, longest, kinds)
+        return [_rewritten(numbers, places, longest) for numbers, places in made]
+
+    fewer = max(100, count // 20)
+    made: Parts[Sequences] = Parts(rows(0, count), rows(1, fewer), rows(2, fewer), MADE)
+    return Form(made, longest + 1, longest + 1, edge=longest, ends="symbol", source_symbols=kinds)
 
 
 def multi30k(*, least: Count = 2) -> Form:
