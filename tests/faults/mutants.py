@@ -113,8 +113,8 @@ MUTANTS = (
     Mutant(
         "a generation draws anew when it comes again",
         "server/generation.py",
-        "key=np.array([seed, number], np.uint64)",
-        "key=np.random.randint(0, 2**62, 2, np.int64).astype(np.uint64)",
+        "seeds = np.array([draw.seed for draw in draws], np.uint64)",
+        "seeds = np.random.randint(0, 2**62, len(draws), np.int64).astype(np.uint64)",
         "tests/e2e/test_generation.py::test_a_stream_of_any_client_gets_one_answer_a_step_and_the_last_again",
     ),
     Mutant(

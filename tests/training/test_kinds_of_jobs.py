@@ -193,9 +193,9 @@ def test_names_are_learnt_in_every_way_that_they_may_begin_and_end(tmp_path, cas
     assert len(json.loads(checked.vocabulary.splitlines()[0])) == 1
     if task == "next_symbol":
         edge = result["edge"]
-        assert checked.manifest.decode == Decode(
-            "y", "x", "categorical", start=edge, end=edge if ends == "symbol" else None
-        )
+        end, lengths = (edge, ()) if ends == "symbol" else (None, tuple(result["lengths"]))
+        assert checked.manifest.decode == Decode("y", "x", "categorical", start=edge, end=end, lengths=lengths)
+        assert bool(lengths) == (ends == "length")
     about = ["--about", "Russian"] if languages == "true" else []
     capsys.readouterr()
     assert main(["sample", str(tmp_path / "run"), "--count", "3", *about]) == 0
