@@ -18,10 +18,12 @@ MICROSECONDS = 1e6
 class Generated:
     """Sequences that write at once, beside as many that only step.
 
-    They step in the engine of a process without a transport, which has the bar; and on a stream, asked for every step.
+    They step in the engine of a process without a transport, which has the bar; on a stream, asked for every step; and
+    they write there with an answer for every step.
     """
 
     sequences: int
+    together: int
     bar: float
     rounds: int = ROUNDS
 
@@ -33,12 +35,16 @@ class Generated:
                 {
                     "engine": partial(measure, "benchmarks.stepping", str(repository), count, core=MEASURED),
                     "stepped": partial(measure, "benchmarks.writing", server.listen, count, "-1", core=LOAD),
-                    "recur": partial(measure, "benchmarks.writing", server.listen, count, "0", core=LOAD),
+                    "one a step": partial(measure, "benchmarks.writing", server.listen, count, "0", "1", core=LOAD),
+                    "recur": partial(
+                        measure, "benchmarks.writing", server.listen, count, "0", str(self.together), core=LOAD
+                    ),
                 },
                 self.rounds,
             )
         yield compare(work, values["recur"], "steps/s", "engine", values["engine"], bar=self.bar)
         yield compare(work, values["recur"], "steps/s", "stepped", values["stepped"])
+        yield compare(work, values["recur"], "steps/s", "one a step", values["one a step"])
 
 
 @final

@@ -42,7 +42,7 @@ WORKS: Mapping[str, Work] = {
     "rows_64": _rows(64, 0.35),
     "rows_256": _rows(256, 0.55),
     "chunk16_64": Throughput("stream", 64, size=16, batch=(64, 16), bars={"onnxruntime": 0.33}),
-    "generate_64": Generated(sequences=64, bar=0.8),
+    "generate_64": Generated(sequences=64, together=64, bar=0.8),
     "beam_4": Searched(sequences=16, width=4, bar=4.5),
     "p99_half_load": HalfLoad(streams=64, bar=2.0),
     "p99_slow_reader": Beside(streams=64, sluggish=8, bar=2.0),

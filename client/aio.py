@@ -171,6 +171,7 @@ class Sequence:
         seed: int | None = None,
         beam_width: int | None = None,
         length_penalty: float | None = None,
+        answer_steps: int | None = None,
         end: bool = False,
         **inputs: ArrayLike,
     ) -> AsyncIterator[Answer]:
@@ -180,8 +181,10 @@ class Sequence:
         was lost the rest may come as the last one alone, with `replayed`. With `beam_width` nothing is
         drawn, and one answer comes: the most probable that were found, `[beam, time]`, with `beam_score` and
         `beam_length`, `[beam]`; a `length_penalty` of 0 compares them by their probability, 1 by its mean a symbol.
+        With `answer_steps` an answer has as many as so many steps, `[1, steps, …]`: those that came while the answers
+        before it were written, which is faster where many generate.
         """
-        how = Generation(max_steps, temperature, top_k, top_p, seed, beam_width, length_penalty)
+        how = Generation(max_steps, temperature, top_k, top_p, seed, beam_width, length_penalty, answer_steps)
         return self._client.iterate(self._life.generate(inputs, how, end=end))
 
     async def close(self) -> bool:

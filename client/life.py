@@ -28,6 +28,7 @@ class Generation(msgspec.Struct, frozen=True):
     seed: int | None = None
     beam_width: int | None = None
     length_penalty: float | None = None
+    answer_steps: int | None = None
 
     def parameters(self) -> dict[str, Scalar]:
         """Name them as the protocol does."""

@@ -4,16 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from models.manifest import Decode, TensorSpec
 from server.errors import RecurError
 from server.generation import draw
+from server.sampling import Drawn
 from server.signature import Signature
 from server.spread import cut, put_together
 from server.turn import Turn
 from server.types import Answer, Arrays, Chunk, Ints, Slots
+
+NOTHING: Arrays = MappingProxyType({})
 
 
 class Piece(NamedTuple):
@@ -34,10 +36,7 @@ def answers(signature: Signature, turn: Turn, pieces: Sequence[Piece]) -> Iterab
     """
     specs, told = signature.outputs, turn.told() if signature.whole else None
     if len(pieces) == 1 and not turn.errors and not turn.replays:
-        answered = _cut(signature, turn, pieces[0], told)
-        if signature.decode is not None and any(chunk.draw for chunk in turn.chunks):
-            answered = _drawn(signature.decode, turn, pieces[0].outputs, answered)
-        yield from answered
+        yield from _cut(signature, turn, pieces[0], told)
         return
     for chunk, first, stop in turn.chunk_rows():
         positions = turn.positions[first:stop]
@@ -64,7 +63,11 @@ def _longest(specs: Sequence[TensorSpec], turn: Turn, told: Ints, first: int, st
 def _cut(signature: Signature, turn: Turn, piece: Piece, told: Ints | None) -> Iterable[tuple[Chunk, Answer]]:
     positions, outputs = turn.positions, piece.outputs
     tensors = [(spec.name, outputs[spec.name], spec.is_timed) for spec in signature.outputs]
+    drawn = iter(_drawn(signature.decode, turn, outputs))
     for chunk, first, stop in turn.chunk_rows():
+        if chunk.draw is not None:
+            yield chunk, Answer(NOTHING, positions[first:stop], drawn=next(drawn))
+            continue
         time = chunk.time if told is None else int(told[first:stop].max())
         found: Arrays = {
             name: array[first:stop, :time] if timed else array[first:stop] for name, array, timed in tensors
@@ -74,16 +77,13 @@ def _cut(signature: Signature, turn: Turn, piece: Piece, told: Ints | None) -> I
         yield chunk, Answer(found, positions[first:stop])
 
 
-def _drawn(
-    decode: Decode, turn: Turn, outputs: Arrays, answered: Iterable[tuple[Chunk, Answer]]
-) -> Iterable[tuple[Chunk, Answer]]:
+def _drawn(decode: Decode | None, turn: Turn, outputs: Arrays) -> Sequence[Drawn]:
     """Draw what the chunks ask for, all together: apart it takes longer than the model."""
+    if decode is None or not any(chunk.draw for chunk in turn.chunks):
+        return ()
     asked = {first: chunk.draw for chunk, first, _ in turn.chunk_rows() if chunk.draw is not None}
     rows = np.array(list(asked), np.intp)
-    found = outputs[decode.output][rows, turn.lengths[rows] - 1]
-    drawn = iter(draw(decode, found, list(asked.values())))
-    for chunk, answer in answered:
-        yield chunk, answer if chunk.draw is None else msgspec.structs.replace(answer, drawn=next(drawn))
+    return draw(decode, outputs[decode.output][rows, turn.lengths[rows] - 1], list(asked.values()))
 
 
 def _put_together(

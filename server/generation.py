@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.manifest import Decode
 from server.sampling import Draw, Drawn, Sampling
-from server.types import Array, Flags, Ints, Words
+from server.types import Array, Ints, Words
 
 Probabilities = NDArray[np.float64]
 NO_PROBABILITIES = "the model's answers are no logits of anything: some of them are NaN or infinite"
@@ -27,15 +27,15 @@ def draw(decode: Decode, answers: Array, draws: Sequence[Draw]) -> list[Drawn]:
         draws: one a row.
     """
     if decode.sampling == "identity":
-        return [Drawn(answer, 0.0, ends=False) for answer in answers]
+        return [Drawn(answer, 0.0, ends=False) for answer in _rows(answers)]
     logits = logits_of(decode, answers)
     if decode.sampling == "bernoulli":
-        return _draw_units(logits, draws)
+        return _draw_units(decode, logits, draws)
     if decode.stop_unit:
         return _draw_or_stop(decode, logits, draws)
     symbols, log_probs = _draw_symbols(decode, logits, draws, _uniforms(draws, 1)[:, 0])
     ends = symbols == (-1 if decode.end is None else decode.end)
-    return [*map(Drawn, symbols, log_probs.tolist(), ends.tolist())]
+    return [*map(Drawn, _rows(symbols), log_probs.tolist(), ends.tolist())]
 
 
 def draw_length(decode: Decode, seed: int) -> int:
@@ -54,12 +54,14 @@ def logits_of(decode: Decode, answers: Array) -> Probabilities:
     return logits
 
 
-def _draw_units(logits: Probabilities, draws: Sequence[Draw]) -> list[Drawn]:
-    temperatures = _temperatures(draws).reshape(-1, *[1] * (logits.ndim - 1))
+def _draw_units(decode: Decode, logits: Probabilities, draws: Sequence[Draw]) -> list[Drawn]:
+    temperatures = _temperatures(decode, draws).reshape(-1, *[1] * (logits.ndim - 1))
     uniforms = _uniforms(draws, logits[0].size).reshape(logits.shape)
     units = uniforms < _sigmoid(logits / np.where(temperatures, temperatures, 1.0))
     log_probs = -np.logaddexp(0.0, np.where(units, -logits, logits)).reshape(len(draws), -1).sum(-1)
-    return [Drawn(value, log_prob, ends=False) for value, log_prob in zip(units, log_probs.tolist(), strict=True)]
+    return [
+        Drawn(value, log_prob, ends=False) for value, log_prob in zip(_rows(units), log_probs.tolist(), strict=True)
+    ]
 
 
 def _draw_or_stop(decode: Decode, logits: Probabilities, draws: Sequence[Draw]) -> list[Drawn]:
@@ -68,31 +70,34 @@ def _draw_or_stop(decode: Decode, logits: Probabilities, draws: Sequence[Draw]) 
     Deep Learning, section 10.2.3: a Bernoulli unit that ends the sequence.
     """
     stop, uniforms = logits[:, -1], _uniforms(draws, 2)
-    stops = np.where(_is_greedy(decode, draws), stop > 0, uniforms[:, 0] < _sigmoid(stop))
+    stops = np.where(_temperatures(decode, draws) == 0, stop > 0, uniforms[:, 0] < _sigmoid(stop))
     symbols, log_probs = _draw_symbols(decode, np.ascontiguousarray(logits[:, :-1]), draws, uniforms[:, 1])
     log_probs = np.where(stops, -np.logaddexp(0.0, -stop), log_probs - np.logaddexp(0.0, stop))
-    return [*map(Drawn, np.where(stops, 0, symbols), log_probs.tolist(), stops.tolist(), stops.tolist())]
+    values = _rows(np.where(stops, 0, symbols))
+    return [*map(Drawn, values, log_probs.tolist(), stops.tolist(), stops.tolist())]
 
 
 def _draw_symbols(
     decode: Decode, logits: Probabilities, draws: Sequence[Draw], uniforms: Probabilities
 ) -> tuple[Ints, Probabilities]:
     """Give a symbol of each row, and its log-probability."""
-    shifted = logits - logits.max(-1, keepdims=True)
-    sums = np.log(np.exp(shifted).sum(-1))
-    greedy = _is_greedy(decode, draws)
-    symbols = logits.argmax(-1)
-    if not greedy.all():
-        with np.errstate(over="ignore"):  # a temperature next to none leaves the most probable alone
-            scaled = shifted / np.where(greedy, 1.0, _temperatures(draws))[:, None]
-        symbols = np.where(greedy, symbols, _chosen(scaled, draws, uniforms))
-    rows = np.arange(len(draws))
+    rows, symbols = np.arange(len(draws)), logits.argmax(-1)
+    shifted = logits - logits[rows, symbols][:, None]
+    weights = np.exp(shifted)
+    sums, temperatures = np.log(weights.sum(-1)), _temperatures(decode, draws)
+    if temperatures.any():
+        scaled = shifted
+        if (temperatures != 1).any():
+            with np.errstate(over="ignore"):  # a temperature next to none leaves the most probable alone
+                scaled = shifted / np.where(temperatures, temperatures, 1.0)[:, None]
+            weights = np.exp(scaled)
+        symbols = np.where(temperatures, _chosen(scaled, weights, draws, uniforms), symbols)
     return symbols, shifted[rows, symbols] - sums
 
 
-def _chosen(scaled: Probabilities, draws: Sequence[Draw], uniforms: Probabilities) -> Ints:
+def _chosen(scaled: Probabilities, weights: Probabilities, draws: Sequence[Draw], uniforms: Probabilities) -> Ints:
     """Draw a symbol of each row, of the most probable ones where a row asks for that."""
-    chosen = _places(np.exp(scaled), uniforms)
+    chosen = _places(weights, uniforms)
     some = np.flatnonzero([draw.how.top_k > 0 or draw.how.top_p < 1.0 for draw in draws])
     if len(some):
         hows = [draws[row].how for row in some.tolist()]
@@ -115,19 +120,24 @@ def _chosen_of_the_most_probable(scaled: Probabilities, hows: Sequence[Sampling]
 def _places(weights: Probabilities, uniforms: Probabilities) -> Ints:
     """Give the place of each row that a number from 0 to 1 falls on, places being as wide as their weights."""
     sums = weights.cumsum(-1)
-    places = (sums <= (uniforms * sums[:, -1])[:, None]).sum(-1)
-    # By rounding a number may fall past the last place that has any weight.
-    last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(-1)
-    found: Ints = np.minimum(places, last)
-    return found
+    falls = uniforms * sums[:, -1]
+    places: Ints = (sums <= falls[:, None]).sum(-1)
+    if (falls >= sums[:, -1]).any():
+        # By rounding a number may fall past the last place that has any weight.
+        last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(-1)
+        places = np.minimum(places, last)
+    return places
 
 
-def _is_greedy(decode: Decode, draws: Sequence[Draw]) -> Flags:
-    greedy: Flags = (_temperatures(draws) == 0) | (decode.sampling == "argmax")
-    return greedy
+def _rows(values: NDArray[np.generic]) -> list[Array]:
+    """Cut `[rows, …]` into `[1, …]`: a view costs a third of an array."""
+    return [values[row : row + 1] for row in range(len(values))]
 
 
-def _temperatures(draws: Sequence[Draw]) -> Probabilities:
+def _temperatures(decode: Decode, draws: Sequence[Draw]) -> Probabilities:
+    """Give what each row's logits are divided by; 0 takes the most probable."""
+    if decode.sampling == "argmax":
+        return np.zeros(len(draws))
     return np.array([draw.how.temperature for draw in draws])
 
 

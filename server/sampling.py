@@ -52,7 +52,7 @@ class Drawn(NamedTuple):
     """What one step gave.
 
     Attributes:
-        value: what is fed back, `[…]` as one step of the decoded input.
+        value: what is fed back, `[1, …]` as one step of the decoded input.
         log_prob: its natural logarithm of probability as the model has it, whatever the sampling.
         ends: whether it is the symbol that ends a sequence.
         stops: whether the sequence stops without another value, which `value` then does not tell.

@@ -72,7 +72,7 @@ class Answer(msgspec.Struct, frozen=True, eq=False):
     """What the rows of a chunk gave.
 
     Attributes:
-        outputs: by name, `[rows, time, …]`; zeros in a row with an error.
+        outputs: by name, `[rows, time, …]`; zeros in a row with an error; none where something is drawn from them.
         positions: steps that each row's sequence has had, `[rows]`.
         replayed: the rows whose stored answer is given again, `[rows]`; None for none.
         errors: by row; empty where all is well.

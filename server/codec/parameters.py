@@ -15,6 +15,8 @@ from server.types import UNNUMBERED, SequenceId
 LONGEST_ID = 256
 LEAST_URGENT = 1000
 LARGEST_PENALTY = 10
+# What a client that does not read may have written for it of one generation.
+MOST_ANSWER_STEPS = 256
 MICROSECONDS = 1e-6
 CHOICE: Literal["parameter_choice"] = "parameter_choice"
 
@@ -30,6 +32,7 @@ class Parameters(msgspec.Struct, frozen=True):
         notices: the stream may be sent what nobody asked for.
         score: answer how probable the steps are.
         sampling: how to generate; None for a request that does not.
+        answer_steps: generated steps that one answer may have at most.
     """
 
     sequence_id: SequenceId | None = None
@@ -44,6 +47,7 @@ class Parameters(msgspec.Struct, frozen=True):
     notices: bool = False
     score: bool = False
     sampling: Sampling | None = None
+    answer_steps: int = 1
 
 
 def decode_parameters(request: pb.ModelInferRequest) -> Parameters:
@@ -60,7 +64,7 @@ def decode_parameters(request: pb.ModelInferRequest) -> Parameters:
             how[field] = read(name, parameters[name])
         elif name.startswith("recur_"):
             raise InvalidRequest(f"parameter '{name}' is not served by this version of Recur; leave it out")
-    if how:
+    if how or "answer_steps" in given:
         given["sampling"] = _sampling(how)
     return Parameters(**given)
 
@@ -118,7 +122,8 @@ def _life(name: str, parameter: pb.InferParameter) -> int:
 
 def _sampling(how: Mapping[str, Any]) -> Sampling:
     if "max_steps" not in how:
-        raise InvalidRequest(f"parameter 'recur_{next(iter(how))}' needs 'recur_max_steps', how many steps to generate")
+        named = next(iter(how), "answer_steps")
+        raise InvalidRequest(f"parameter 'recur_{named}' needs 'recur_max_steps', how many steps to generate")
     sampling = Sampling(**how)
     if sampling.beam_width and sampling.draws:
         raise InvalidRequest(
@@ -133,6 +138,13 @@ def _at_least_one(name: str, parameter: pb.InferParameter) -> int:
     value = parameter.int64_param or parameter.uint64_param
     if not 1 <= value < 2**63:
         raise InvalidRequest(f"parameter '{name}' must be an integer from 1")
+    return value
+
+
+def _answer_steps(name: str, parameter: pb.InferParameter) -> int:
+    value = parameter.int64_param or parameter.uint64_param
+    if not 1 <= value <= MOST_ANSWER_STEPS:
+        raise InvalidRequest(f"parameter '{name}' must be an integer from 1 to {MOST_ANSWER_STEPS}")
     return value
 
 
@@ -177,6 +189,7 @@ READERS: Mapping[str, tuple[str, Callable[[str, pb.InferParameter], SequenceId |
     "recur_peek": ("peek", _flag),
     "recur_notices": ("notices", _flag),
     "recur_score": ("score", _flag),
+    "recur_answer_steps": ("answer_steps", _answer_steps),
     "triton_enable_empty_final_response": ("wants_final", _flag),
 }
 

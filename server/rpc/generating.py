@@ -29,8 +29,12 @@ class Answers(Protocol):
 
     open: bool
 
-    def send(self, answer: bytes) -> bool:
-        """Send an answer that is not the last; false where the client does not keep up with reading."""
+    def send(self, answer: Callable[[], bytes]) -> None:
+        """Send an answer that is not the last; it is asked for when it is written."""
+        ...
+
+    def waits(self, *, full: bool) -> bool:
+        """Whether a generation is to wait until the client has read; `full` where its answer has no more room."""
         ...
 
     def hold(self, resume: Callable[[], None]) -> None:
@@ -43,6 +47,56 @@ def checked_answers(answers: Answers | None) -> Answers:
     if answers is None:
         raise InvalidRequest("recur_max_steps has many answers: send the request on a stream, ModelStreamInfer")
     return answers
+
+
+@final
+class Part:
+    """One answer of a generation: the steps that it has had since the answer before.
+
+    Attributes:
+        written: whether no more can be added.
+    """
+
+    def __init__(self, exchange: Exchange, prompt: Prompt) -> None:
+        self._exchange = exchange
+        self._prompt = prompt
+        self._steps: list[Drawn] = []
+        self.written = False
+
+    @property
+    def full(self) -> bool:
+        """Whether it has as many steps as the client takes in one answer."""
+        return len(self._steps) >= self._exchange.request.parameters.answer_steps
+
+    def add(self, drawn: Drawn, position: int) -> None:
+        """Add a step, after which the sequence has had so many."""
+        self._steps.append(drawn)
+        self._position = position
+
+    def encode(self, reason: Reason = "", *, replayed: bool = False) -> bytes:
+        """Write it: what is fed back, `[1, steps, …]`, and `log_prob [1, steps]`."""
+        self.written = True
+        exchange = self._exchange
+        log_probs = np.array([step.log_prob for step in self._steps], np.float32)
+        log_prob: Tensor = ("log_prob", "FP32", (1, len(log_probs))), log_probs.tobytes()
+        return encode_generated(
+            exchange.request.id,
+            exchange.model.key,
+            [log_prob] if self._steps[-1].stops else [self._values(), log_prob],
+            self._position,
+            reason=reason,
+            replayed=replayed,
+        )
+
+    def _values(self) -> Tensor:
+        """Write what is fed back as the input came: texts of symbols, or values of the input's datatype."""
+        output, vocabulary = self._prompt.decode.output, self._exchange.model.runtime.vocabulary
+        values = np.concatenate([step.value for step in self._steps]) if len(self._steps) > 1 else self._steps[0].value
+        shape = (1, *values.shape)
+        if self._prompt.as_text and vocabulary is not None:
+            return text_tensor(output, [vocabulary.text(symbol) for symbol in values.tolist()], shape)
+        dtype = self._prompt.spec.dtype
+        return (output, dtype, shape), values.astype(NUMPY[dtype], copy=False).tobytes()
 
 
 @final
@@ -61,6 +115,8 @@ class Generating:
 
     def begin(self, scope: Scope, client: int) -> Chunk:
         """Make the chunk that begins it."""
+        self._part = Part(self._exchange, self._prompt)
+        self._part.written = True
         chunk = self._prompt.chunk(scope, client, self.take)
         self._draw = chunk.draw = Draw(self._prompt.how, self._prompt.seed, 0)
         return chunk
@@ -73,7 +129,7 @@ class Generating:
         replayed = answer.replayed is not None and bool(answer.replayed.item(0))
         position, prompt = answer.positions.item(0), self._prompt
         if replayed:
-            self._draw = self._draw._replace(number=position - prompt.first - prompt.length)
+            self._draw = Draw(prompt.how, prompt.seed, position - prompt.first - prompt.length)
         number = self._draw.number
         drawn = answer.drawn
         if drawn is None:
@@ -84,14 +140,21 @@ class Generating:
         if reason := self._reason(drawn, replayed=replayed):
             self._finish(chunk, drawn, position, reason, replayed=replayed)
             return None
-        reads = self._answers.send(self._encoded(drawn, position, "", replayed=False))
-        self._draw = self._draw._replace(number=number + 1)
-        following = prompt.following(
-            chunk, np.asarray(drawn.value)[None], position, number, draw=self._draw, held=not reads
-        )
-        if not reads:
+        held = self._tell(drawn, position)
+        self._draw = Draw(prompt.how, prompt.seed, number + 1)
+        following = prompt.following(chunk, drawn.value, position, number, draw=self._draw, held=held)
+        if held:
             self._answers.hold(partial(self._sessions.resume, following))
         return following
+
+    def _tell(self, drawn: Drawn, position: int) -> bool:
+        """Add a step to the answer that is not written yet, or begin one; gives whether the client must read first."""
+        if begins := self._part.written or self._part.full:
+            self._part = Part(self._exchange, self._prompt)
+        self._part.add(drawn, position)
+        if begins:
+            self._answers.send(self._part.encode)
+        return self._answers.waits(full=self._part.full)
 
     def _last(self, answer: Answer) -> Array:
         """Give what a draw is from, `[1, …]`."""
@@ -109,27 +172,6 @@ class Generating:
     def _finish(self, chunk: Chunk, drawn: Drawn, position: int, reason: Reason, *, replayed: bool) -> None:
         if self._exchange.request.parameters.end:
             self._sessions.end(chunk.model, chunk.scope, chunk.ids[0])
-        self._exchange.answer(
-            lambda _: self._encoded(drawn, position, reason, replayed=replayed), Answer({}, chunk.lengths)
-        )
-
-    def _encoded(self, drawn: Drawn, position: int, reason: Reason, *, replayed: bool) -> bytes:
-        exchange = self._exchange
-        log_prob: Tensor = ("log_prob", "FP32", (1, 1)), np.float32(drawn.log_prob).tobytes()
-        return encode_generated(
-            exchange.request.id,
-            exchange.model.key,
-            [log_prob] if drawn.stops else [self._value(drawn.value), log_prob],
-            position,
-            reason=reason,
-            replayed=replayed,
-        )
-
-    def _value(self, value: Array) -> Tensor:
-        """Write what is fed back as the input came: a symbol's text, or a value of the input's datatype."""
-        output, vocabulary = self._prompt.decode.output, self._exchange.model.runtime.vocabulary
-        shape = (1, 1, *value.shape)
-        if self._prompt.as_text and vocabulary is not None:
-            return text_tensor(output, [vocabulary.text(value.item())], shape)
-        dtype = self._prompt.spec.dtype
-        return (output, dtype, shape), value.astype(NUMPY[dtype]).tobytes()
+        last = Part(self._exchange, self._prompt)
+        last.add(drawn, position)
+        self._exchange.answer(lambda _: last.encode(reason, replayed=replayed), Answer({}, chunk.lengths))

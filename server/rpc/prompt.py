@@ -55,6 +55,8 @@ class Prompt:
         exchange = self._exchange
         rows = rows_of(exchange.request.parameters, self._tensors, exchange.signature)
         self._chunk = chunk = exchange.chunk(self._tensors, rows, scope, client)
+        self._counted = chunk.steps.item(0) != UNNUMBERED
+        self._others = {name: of for name, of in self._tensors.inputs.items() if name != self.decode.input}
         [digest] = digests(chunk, exchange.signature)
         chunk.digest = xxh3_64_intdigest(msgspec.json.encode(self.how), digest)
         self.length = chunk.lengths.item(0)
@@ -68,15 +70,10 @@ class Prompt:
     def _seed(self) -> int:
         if self.how.seed is not None:
             return self.how.seed
-        if not self.is_counted:
+        if not self._counted:
             return secrets.randbits(64)
         assert self._chunk.digest is not None
         return self._chunk.digest ^ self._chunk.lives.item(0)
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether the client counts the sequence's steps."""
-        return self._chunk.steps.item(0) != UNNUMBERED
 
     @property
     def first(self) -> int:
@@ -103,27 +100,12 @@ class Prompt:
             draw: from what comes of it.
             held: whether it waits until the client has read.
         """
-        rows = len(values)
-        others = {
-            name: np.repeat(array, rows, 0) if rows > 1 else array
-            for name, array in self._tensors.inputs.items()
-            if name != self.decode.input
-        }
         following = msgspec.structs.replace(
-            chunk,
-            inputs={self.decode.input: values.astype(NUMPY[self.spec.dtype])[:, None], **others},
-            starting={},
-            lengths=constant(1, rows),
-            time=1,
-            size=size_of(self._exchange.signature, 1),
-            start=no_flags(1),
-            starts=False,
-            steps=np.array([position], np.int64) if self.is_counted else self._chunk.steps,
+            chunk if chunk.before else self._single(chunk),
+            inputs={self.decode.input: values.astype(NUMPY[self.spec.dtype], copy=False)[:, None], **self._others},
+            steps=np.array([position], np.int64) if self._counted else self._chunk.steps,
             before=self.length + generated,
-            plain=not self.is_counted,
             arrived=time.monotonic(),
-            deadline=float("inf"),
-            timer=None,
             cuts=[],
             draw=draw,
             held=held,
@@ -131,9 +113,26 @@ class Prompt:
         self._chunk.cuts = [following]
         return following
 
+    def _single(self, chunk: Chunk) -> Chunk:
+        """Make what all chunks of one step have in common."""
+        return msgspec.structs.replace(
+            chunk,
+            starting={},
+            lengths=constant(1, 1),
+            time=1,
+            size=size_of(self._exchange.signature, 1),
+            start=no_flags(1),
+            starts=False,
+            plain=not self._counted,
+            deadline=float("inf"),
+            timer=None,
+        )
+
     def branching(self, chunk: Chunk, values: Array, lease: Lease, position: int, generated: int) -> Chunk:
         """Make the chunk of one step of several continuations, each in a state of its own: `values` is `[rows, …]`."""
         rows, following = len(values), self.following(chunk, values, position, generated)
+        others = {name: np.repeat(array, rows, 0) for name, array in self._others.items()}
+        following.inputs, following.lengths = {**following.inputs, **others}, constant(1, rows)
         following.lease, following.plain = lease, True
         following.start = following.end = no_flags(rows)
         following.steps, following.lives = constant(UNNUMBERED, rows), no_words(rows)

@@ -37,11 +37,12 @@ class Stream:
     def __init__(self, inbox: Inbox, context: Context) -> None:
         self._inbox = inbox
         self._context = context
-        self._outbox: deque[bytes] = deque()
+        self._outbox: deque[bytes | Callable[[], bytes]] = deque()
         self._queued: dict[int, Sequence[Chunk]] = {}
         self._watch = Watch(self._notify)
         self._unanswered = 0
         self._held: list[Callable[[], None]] = []
+        self._behind = False
         self.open = self._reads = True
         self._loop = asyncio.get_running_loop()
         self._ready = self._loop.create_future()
@@ -71,10 +72,18 @@ class Stream:
             self._queued.clear()
             del self._watch
 
-    def send(self, answer: bytes) -> bool:
-        """Send an answer that is not its request's last; false where the client does not keep up with reading."""
-        self._tell(encode_stream_answer(answer))
-        return len(self._outbox) < UNREAD
+    def send(self, answer: Callable[[], bytes]) -> None:
+        """Send an answer that is not its request's last, which is written when its turn comes."""
+        self._tell(answer)
+
+    def waits(self, *, full: bool) -> bool:
+        """Whether all generations are to wait until the client has read; they go on together, in full batches.
+
+        Args:
+            full: whether an answer has no room for another step.
+        """
+        self._behind = self._behind or (full and len(self._outbox) >= UNREAD)
+        return self._behind
 
     def hold(self, resume: Callable[[], None]) -> None:
         """Call back when the client has read what was sent."""
@@ -116,11 +125,11 @@ class Stream:
     def _notify(self, scope: Scope, sequence: SequenceId, event: Event) -> None:
         self._tell(notice(event, scope.model, sequence))
 
-    def _tell(self, message: bytes) -> None:
+    def _tell(self, message: bytes | Callable[[], bytes]) -> None:
         self._unanswered += 1
         self._send(message)
 
-    def _send(self, message: bytes) -> None:
+    def _send(self, message: bytes | Callable[[], bytes]) -> None:
         self._outbox.append(message)
         if not self._ready.done():
             self._ready.set_result(None)
@@ -129,9 +138,10 @@ class Stream:
         while self.open:
             await self._ready
             while self._outbox and self.open:
-                await self._context.write(self._outbox.popleft())
+                message = self._outbox.popleft()
+                await self._context.write(message if isinstance(message, bytes) else encode_stream_answer(message()))
                 self._unanswered -= 1
-            held, self._held = self._held, []
+            held, self._held, self._behind = self._held, [], False
             for resume in held:
                 resume()
             if self._written is not None and not self._written.done():

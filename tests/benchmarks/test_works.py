@@ -284,15 +284,17 @@ def test_a_process_that_fails_gives_its_sentence_and_no_traceback():
 def test_what_is_generated_is_compared_with_steps_of_the_engine_and_of_a_stream(monkeypatch, tmp_path):
     printed = {
         ("benchmarks.stepping", str(tmp_path)): 1000.0,
-        ("benchmarks.writing", "RECUR", "64", "0"): 900.0,
+        ("benchmarks.writing", "RECUR", "64", "0", "16"): 900.0,
+        ("benchmarks.writing", "RECUR", "64", "0", "1"): 300.0,
         ("benchmarks.writing", "RECUR", "64", "-1"): 600.0,
     }
     stand_in(monkeypatch, generation, printed)
     monkeypatch.setattr(generation, "repository_of", lambda _: nullcontext(tmp_path))
-    records = list(generation.Generated(sequences=64, bar=0.8, rounds=1).records("generate"))
+    records = list(generation.Generated(sequences=64, together=16, bar=0.8, rounds=1).records("generate"))
     assert [(record.reference, record.ratio, record.reached) for record in records] == [
         ("engine", 0.9, True),
         ("stepped", 1.5, None),
+        ("one a step", 3.0, None),
     ]
 
 
@@ -304,10 +306,10 @@ def test_a_step_of_a_search_is_compared_with_one_that_is_drawn(monkeypatch):
     assert record.ratio == pytest.approx(3.0)
 
 
-@pytest.mark.parametrize("width", [0, 3, -1])
-def test_sequences_write_search_and_step_for_real(width):
+@pytest.mark.parametrize(("width", "together"), [(0, 1), (0, 16), (3, 1), (-1, 1)])
+def test_sequences_write_search_and_step_for_real(width, together):
     with recur_server(writer()) as server:
-        rate = asyncio.run(writing.drive(server.listen, 4, width, warm_seconds=0.05, seconds=0.2))
+        rate = asyncio.run(writing.drive(server.listen, 4, width, together, warm_seconds=0.05, seconds=0.2))
     assert rate > 0
 
 

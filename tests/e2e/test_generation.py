@@ -115,6 +115,27 @@ def test_the_same_seed_gives_the_same_text_whatever_runs_beside_it(server, model
         assert told["positions"] == list(range(len(prompt), len(prompt) + STEPS))
 
 
+def test_steps_that_share_an_answer_are_the_same_steps(stream, model):
+    hows, texts, ends = HOWS * 8, [""] * 32, [len(PROMPT) - 1] * 32
+    for answer in stream(iter([shared(number, how) for number, how in enumerate(hows)])):
+        told, number = answer.infer_response, int(answer.infer_response.id)
+        symbols = output(told)[0]
+        assert 1 <= len(symbols) <= 16
+        texts[number] += "".join(zoo_roles.ALPHABET[symbol] for symbol in symbols)
+        ends[number] += len(symbols)
+        assert position(told) == ends[number]
+    assert texts == [written(model, PROMPT, how)[0] for how in hows]
+
+
+def shared(number: int, how: Sampling) -> pb.ModelInferRequest:
+    message = ask(f"shared {number}", indices(PROMPT), model=MODEL, start=True, name=str(number))
+    for name, value in options(how):
+        field = "double_param" if isinstance(value, float) else "int64_param"
+        setattr(message.parameters[f"recur_{name}"], field, value)
+    message.parameters["recur_answer_steps"].int64_param = 16
+    return message
+
+
 def test_a_sequence_may_be_left_in_the_middle_and_goes_on_from_where_it_was(server, model):
     how = Sampling(4000, seed=2)
     [told] = generate(server, (PROMPT, how), leave_after=5)

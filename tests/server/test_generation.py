@@ -76,16 +76,16 @@ def test_the_symbol_of_the_end_ends():
 
 def test_units_are_drawn_each_by_its_own_probability():
     logits, decode = np.array([3.0, -3.0, 0.0]), Decode("y", "x", "bernoulli")
-    units = np.array([drawn(logits, decode=decode, number=number).value for number in range(DRAWS)])
+    units = np.array([drawn(logits, decode=decode, number=number).value[0] for number in range(DRAWS)])
     np.testing.assert_allclose(units.mean(axis=0), 1 / (1 + np.exp(-logits)), atol=4 * 0.5 / math.sqrt(DRAWS))
     found = drawn(logits, decode=decode)
-    expected = np.where(found.value, 1, -1) * logits
+    expected = np.where(found.value[0], 1, -1) * logits
     assert found.log_prob == pytest.approx(-np.log1p(np.exp(-expected)).sum())
 
 
 def test_a_value_is_fed_back_as_it_is():
     found = drawn([1.5, -2.0], decode=Decode("y", "x", "identity"))
-    assert (found.value.tolist(), found.log_prob, found.ends) == ([1.5, -2.0], 0.0, False)
+    assert (found.value.tolist(), found.log_prob, found.ends) == ([[1.5, -2.0]], 0.0, False)
 
 
 @pytest.mark.parametrize("sampling", ["categorical", "bernoulli"])
@@ -103,19 +103,19 @@ def test_a_unit_that_stops_is_drawn_before_the_symbol_and_as_often_as_it_says():
     stops = sum(one.stops for one in drawn) / len(drawn)
     assert stops == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.03)
     assert all(one.ends == one.stops for one in drawn)
-    symbols = [int(one.value) for one in drawn if not one.stops]
+    symbols = [one.value.item() for one in drawn if not one.stops]
     shares = np.exp(answer[:-1]) / np.exp(answer[:-1]).sum()
     assert [symbols.count(symbol) / len(symbols) for symbol in range(3)] == pytest.approx(shares.tolist(), abs=0.03)
     for one in drawn[:20]:
         stop = -np.log1p(np.exp(0.5)) if one.stops else -np.log1p(np.exp(-0.5))
-        assert one.log_prob == pytest.approx(stop + (0 if one.stops else np.log(shares[int(one.value)])))
+        assert one.log_prob == pytest.approx(stop + (0 if one.stops else np.log(shares[one.value.item()])))
 
 
 def test_greedily_a_unit_stops_where_that_is_likely():
     for logit, stops in ((0.1, True), (-0.1, False)):
         found = drawn(np.array([0.0, 2.0, logit]), decode=STOPS, temperature=0.0)
         assert found.stops == stops
-        assert stops or found.value == 1
+        assert stops or found.value.item() == 1
 
 
 HOWS = [Sampling(9), Sampling(9, temperature=0.0), Sampling(9, temperature=0.3, top_k=2), Sampling(9, top_p=0.5)]

@@ -46,6 +46,11 @@ def test_a_search_is_asked_for_without_a_seed(client, fake):
     assert "recur_seed" not in asked
 
 
+def test_answers_may_have_several_steps(client, fake):
+    list(client.sequence("adder").generate(x=[[1]], max_steps=1, answer_steps=16))
+    assert fake.requests[0]["parameters"]["recur_answer_steps"] == 16
+
+
 def test_a_stream_cut_in_the_middle_gives_the_last_answer_replayed_and_applies_once(client, fake):
     s = client.sequence("adder", "a")
     fake.tell(faults=[{"fault": "cut_after", "answers": 2}])

@@ -74,6 +74,10 @@ BAD_PARAMETERS = {
     "integer incarnation": ("recur_incarnation", "int64_param", 1, "string"),
     "long incarnation": ("recur_incarnation", "string_param", "a" * 257, "256 bytes"),
     "NUL in an incarnation": ("recur_incarnation", "string_param", "a\0b", "NUL"),
+    "answers of no steps": ("recur_answer_steps", "int64_param", 0, "integer from 1 to 256"),
+    "answers of too many steps": ("recur_answer_steps", "uint64_param", 257, "integer from 1 to 256"),
+    "answers of a share of a step": ("recur_answer_steps", "double_param", 0.5, "integer from 1 to 256"),
+    "steps of an answer without a generation": ("recur_answer_steps", "int64_param", 16, "needs 'recur_max_steps'"),
 } | {name: (name, "int64_param", 1, "not served") for name in ("recur_beam_widths", "recur_whatever")}
 
 

@@ -20,12 +20,18 @@ class Reader:
         self.holding = asyncio.Event()
         self.resume = None
         self.leaves_after = 0
+        self.unwritten = None
 
     def send(self, answer):
-        self.sent.append(pb.ModelInferResponse.FromString(answer))
+        if self.unwritten is not None:
+            self.unwritten.append(answer)
+            return
+        self.sent.append(pb.ModelInferResponse.FromString(answer()))
         if len(self.sent) == self.leaves_after:
             self.open = False
-        return self.reads
+
+    def waits(self, *, full):
+        return full and not self.reads
 
     def hold(self, resume):
         self.resume = resume
@@ -110,6 +116,40 @@ async def test_a_generation_that_comes_again_is_answered_with_its_last_answer_al
     assert (again, told(replayed)) == (values[-1:], told(last))
     assert replayed.parameters["recur_replayed"].bool_param
     assert await served.generated(write([values[-1]], start=False, recur_step=1 + steps, steps=1))
+
+
+@pytest.mark.parametrize(("together", "shares"), [(1, [1] * 6), (2, [2, 2, 2]), (4, [4, 2]), (256, [6])])
+async def test_steps_share_an_answer_until_it_is_written_or_full(served, together, shares):
+    reader = Reader()
+    reader.unwritten = []
+    last = await served.ask(write(steps=7, recur_answer_steps=together), reader=reader)
+    answers = [pb.ModelInferResponse.FromString(answer()) for answer in reader.unwritten]
+    assert [columns(answer)["y"].shape for answer in answers] == [(1, share, 1) for share in shares]
+    assert [columns(answer)["log_prob"].shape for answer in answers] == [(1, share) for share in shares]
+    assert [value.item() for answer in answers for value in columns(answer)["y"][0]] == [
+        101 * 2**step for step in range(6)
+    ]
+    assert [told(answer)[0] for answer in answers] == [sum(shares[: count + 1]) for count in range(len(shares))]
+    assert (told(last), columns(last)["y"].tolist()) == ((7, "length"), [[[101 * 2**6]]])
+
+
+async def test_how_many_steps_share_an_answer_is_nothing_of_the_request_that_comes_again(served):
+    values, _ = await served.generated(write(recur_step=0))
+    again, replayed = await served.generated(write(recur_step=0, recur_answer_steps=3))
+    assert again == values[-1:]
+    assert replayed.parameters["recur_replayed"].bool_param
+
+
+async def test_a_generation_whose_answer_has_room_is_not_held(served):
+    reader = Reader()
+    reader.reads, reader.unwritten = False, []
+    last = served.send(write(steps=9, recur_answer_steps=4), reader=reader)
+    await reader.held()
+    assert (len(reader.unwritten), last.done()) == (1, False)
+    assert pb.ModelInferResponse.FromString(reader.unwritten[0]()).parameters["recur_step"].int64_param == 4
+    reader.reads = True
+    reader.resume()
+    assert told(await result(last)) == (9, "length")
 
 
 async def test_another_number_of_steps_is_another_request(served):

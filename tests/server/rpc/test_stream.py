@@ -165,8 +165,11 @@ async def test_who_answers_a_request_many_times_is_told_to_wait_until_the_client
     served = serve(inbox, context)
     await settle()
     [answers] = inbox.answers
-    partial = pb.ModelInferResponse(id="a").SerializeToString()
-    assert [answers.send(partial) for _ in range(3)] == [True, True, False]
+    partial = pb.ModelInferResponse(id="a").SerializeToString
+    for waits in (False, False, True):
+        answers.send(partial)
+        assert answers.waits(full=True) == waits
+    assert answers.waits(full=False), "others wait too, so that all go on together"
     resumed = []
     answers.hold(lambda: resumed.append(len(context.written)))
     await settle()
@@ -174,11 +177,30 @@ async def test_who_answers_a_request_many_times_is_told_to_wait_until_the_client
     context.wants.set()
     await settle()
     assert resumed == [3]
+    assert not answers.waits(full=True)
     inbox.answer(0)
     context.end()
     await finish(served)
     assert [answer.infer_response.id for answer in context.written] == ["a"] * 4
     assert not answers.open
+
+
+async def test_an_answer_is_encoded_when_it_is_written():
+    inbox, context = FakeInbox(), FakeContext([request("a")])
+    context.wants.clear()
+    served = serve(inbox, context)
+    await settle()
+    [answers] = inbox.answers
+    ids = ["first", "second"]
+    for _ in range(2):
+        answers.send(lambda: pb.ModelInferResponse(id=ids.pop()).SerializeToString())
+    await settle()
+    assert len(ids) == 1, "what is behind one that is being written has time to grow"
+    context.wants.set()
+    inbox.answer(0)
+    context.end()
+    await finish(served)
+    assert [answer.infer_response.id for answer in context.written] == ["second", "first", "a"]
 
 
 async def test_a_client_that_has_gone_cancels_what_it_left_in_the_queue():
