@@ -48,6 +48,20 @@ class Batch(NamedTuple):
             return within & ~self.targets.isnan().any(-1)
         return within & (self.targets >= 0) if self.targets.dim() == 2 else within
 
+    def on(self, device: torch.device) -> "Batch":
+        """Give the same elsewhere."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(device)
+
+        return self._replace(
+            x=moved(self.x),
+            targets=moved(self.targets),
+            lengths=moved(self.lengths),
+            context=self.told(moved),
+            facts=None if self.facts is None else moved(self.facts),
+        )
+
     def told(self, change: Callable[[Tensor], Tensor]) -> Tensor | Source | None:
         """Give what is said of the rows with each tensor changed: some of its rows, or elsewhere."""
         if isinstance(self.context, Source):

@@ -72,7 +72,11 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
 def _told(recipe: Recipe, shape: Shape) -> dict[str, int]:
     """Give the options that the data decides."""
     taken = ARCHITECTURES[recipe.architecture].options
-    told = {"source_symbols": shape.source_symbols, "symbols": shape.symbols}
+    told = {
+        "source_symbols": shape.source_symbols,
+        "symbols": shape.symbols,
+        "classes": shape.outputs if shape.classes else 0,
+    }
     return {name: count for name, count in told.items() if name in taken and count}
 
 

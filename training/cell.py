@@ -33,6 +33,7 @@ class Cell(nn.Module, abc.ABC):
         spelled: how many numbers of a step's input are symbols, the first ones; None for all.
         across: the name of the axis of a step's input, where it is a row of a grid, of any width; empty elsewhere.
         refuses: what it means that an output is NaN, as a sentence for who sent the step; empty where it means nothing.
+        answers: how many answers a step puts out, one after the other.
         below: of the states that are whole numbers, what they are always below, where they are not to be any number.
     """
 
@@ -47,6 +48,7 @@ class Cell(nn.Module, abc.ABC):
     symbols: int = 0
     spelled: int | None = None
     across: str = ""
+    answers: int = 1
     below: Mapping[str, int] = {}
     refuses: str = ""
 

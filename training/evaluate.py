@@ -31,6 +31,10 @@ def evaluate(model: SequenceModel, task: Task, series: Sequence[Series], *, unsc
     """Score a model, dropout off, each sequence from the initial state, whose first steps may be read alone."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
+    if task.as_wholes:
+        found = _score_wholes(model, task, series)
+        model.train(training)
+        return found
 
     def predict(x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         answers: tuple[Tensor, State] = model(x.to(device), state, None if lengths is None else lengths.to(device))
@@ -80,6 +84,14 @@ def score(
             f"no sequence is longer than the {unscored} steps that are not scored; lower training.washout"
         )
     return Score(loss / count, task.figure(measure / (rows if task.per == "sequence" else count)))
+
+
+def _score_wholes(model: SequenceModel, task: Task, series: Sequence[Series]) -> Score:
+    """Score sequences that have one loss each; what a model puts out by itself is measured where it is done."""
+    device = next(model.parameters()).device
+    pairs = [task.whole_losses(model, batch.on(device)) for batch in _batches(series)]
+    loss = sum(losses.sum().item() for losses, _ in pairs) / max(1, sum(count for _, count in pairs))
+    return Score(loss, task.figure(loss))
 
 
 @torch.no_grad()

@@ -33,8 +33,12 @@ Learn = Callable[[nn.Module, Batch, State, float], Learned]
 def way_to_learn(settings: TrainingSettings, model: SequenceModel, task: Task, *, processes: int) -> Learn:
     """Choose how a recipe learns; raises WrongUse for a way that its cell, or more than one process, does not have."""
     is_forced = isinstance(model.cell, OutputRecurrence) and settings.forcing > 0
-    if processes > 1 and (settings.omega or settings.facts or is_forced):
-        raise WrongUse("training.omega, facts and forcing are for one process; leave them out or do not use torchrun")
+    if processes > 1 and (settings.omega or settings.facts or is_forced or task.as_wholes):
+        raise WrongUse(
+            "training.omega, facts and forcing and the task 'transcribe' are for one process: do not use torchrun"
+        )
+    if task.as_wholes:
+        return lambda parallel, batch, state, _: _as_wholes(model, task, batch, state)
     if settings.omega:
         check_omega(model.cell)
         return lambda parallel, batch, state, _: _keeping_flow(settings, model, task, batch, state)
@@ -58,6 +62,12 @@ def _plain(parallel: nn.Module, cell: Cell, task: Task, batch: Batch, state: Sta
 
 def _loss(task: Task, answers: Tensor, batch: Batch, *, late: int = 0) -> Tensor:
     return task.losses(*asked(answers, batch, unscored=late)).mean()
+
+
+def _as_wholes(model: SequenceModel, task: Task, batch: Batch, state: State) -> Learned:
+    losses, count = task.whole_losses(model, batch)
+    loss = losses.sum() / max(1, count)
+    return Learned(loss, loss, state)
 
 
 def _keeping_flow(settings: TrainingSettings, model: SequenceModel, task: Task, batch: Batch, state: State) -> Learned:

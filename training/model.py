@@ -114,7 +114,7 @@ class SequenceModel(nn.Module):
     Args:
         embedding: from a step's symbol, symbols or numbers to the cell's input.
         cell: the recurrence.
-        outputs: what the readout gives a step; without it the cell's outputs are the answers.
+        outputs: numbers of an answer, which the readout gives; without it the cell's outputs are the answers.
         dropout: share of the cell's outputs that are dropped in training.
         readout: whether there is one.
         normalise: whether the answers are put into the units of the targets.
@@ -131,6 +131,7 @@ class SequenceModel(nn.Module):
         normalise: bool = False,
     ) -> None:
         super().__init__()
+        outputs *= cell.answers
         if not readout and cell.output_size != outputs:
             raise ValueError(f"without a readout the cell must give {outputs} outputs, and it gives {cell.output_size}")
         if cell.across and not (isinstance(embedding, Numbers) and embedding.is_plain):

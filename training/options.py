@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_type_hints
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
+AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 # JSON, in which a run keeps its recipe, has no infinity.

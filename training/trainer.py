@@ -125,14 +125,7 @@ class Trainer:
     def _backward(self, batch: Batch) -> float:
         """Add up the gradient of a batch, part by part; gives its mean loss, and carries the state on."""
         states, losses = [], []
-        on_device = batch._replace(
-            x=self._fabric.to_device(batch.x),
-            targets=self._fabric.to_device(batch.targets),
-            lengths=self._fabric.to_device(batch.lengths),
-            context=batch.told(self._fabric.to_device),
-            facts=None if batch.facts is None else self._fabric.to_device(batch.facts),
-        )
-        for part, share, carried in _parts(on_device, self._state, self._settings.accumulate):
+        for part, share, carried in _parts(batch.on(self._fabric.device), self._state, self._settings.accumulate):
             state = self._model.begin(len(part.x), part.context) if part.begins else carried
             learned = self._learn(self._parallel, part, state, self._progress.update / self._settings.updates)
             losses.append(share * self._checked("the loss", learned.loss.item()))

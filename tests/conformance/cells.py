@@ -61,6 +61,7 @@ VARIANTS: Mapping[str, Kind] = {
     "output_recurrence narrow": case("output_recurrence", output_size=2),
     "stack dense": case("stack", layers=("leaky", "skip"), skip="dense", normalise=True),
     "stack residual": case("stack", layers=("gru", {"architecture": "clockwork", "periods": [1, 3]}), skip="residual"),
+    "transducer turns": case("transducer", encoder="gru", prediction="lstm", classes=4, most=3),
     "vector_to_sequence initial": case("vector_to_sequence", way="initial"),
     "vector_to_sequence input": case("vector_to_sequence", way="input"),
 }

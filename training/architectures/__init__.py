@@ -28,10 +28,11 @@ from training.architectures.pointer import Pointer
 from training.architectures.recursive import Recursive
 from training.architectures.rnn import RNN
 from training.architectures.stack import Skip, Stack
+from training.architectures.transducer import Transducer
 from training.architectures.tree import Tree
 from training.architectures.vector_to_sequence import VectorToSequence
 from training.cell import Cell
-from training.options import Count, NotNegative, Share, check_options, options_of
+from training.options import AtLeastTwo, Count, NotNegative, Share, check_options, options_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,22 @@ def build_pointer(
     return Pointer(nn.Embedding(source_symbols, source_size), reads, writes, symbols=symbols)
 
 
+def build_transducer(
+    input_size: int,
+    hidden_size: int,
+    *,
+    encoder: str | dict[str, Any] = "lstm",
+    prediction: str | dict[str, Any] = "gru",
+    classes: AtLeastTwo = 8,
+    most: Count = 1,
+) -> Stack:
+    """Build an encoder and, upon it, what puts out labels, `classes` less the blank, as many as `most` a step."""
+    reads = _inner(encoder, input_size, hidden_size)
+    predicts = _inner(prediction, hidden_size, hidden_size)
+    top = Transducer(reads.output_size, hidden_size, prediction=predicts, classes=classes, most=most)
+    return Stack([reads, top])
+
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "attention": Architecture(
         build_attention,
@@ -249,6 +266,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "skip": Architecture(Delays, "10.9.1", "delays", "n*(m + n*len(delays) + 1)"),
     "stack": Architecture(build_stack, "10.5", "deep", "the sum of its layers', and 2*n of each norm"),
+    "transducer": Architecture(
+        build_transducer,
+        "10.4",
+        "transducer",
+        "those of the encoder and the prediction network, of the labels' embedding, and of the joint network",
+    ),
     "tree": Architecture(
         Tree,
         "10.6",
@@ -265,7 +288,7 @@ def check_cell(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Give all options of an architecture, the given ones checked; raises ValueError that names the key."""
     line = ARCHITECTURES[name]
     checked = check_options(line.cell, {**line.preset, **options})
-    named = [(key, checked[key]) for key in ("layer", "encoder", "decoder") if key in checked]
+    named = [(key, checked[key]) for key in ("layer", "encoder", "decoder", "prediction") if key in checked]
     for key, given in (*(("layers", one) for one in checked.get("layers", ())), *named):
         inner, own = _layer(given)
         if inner not in ARCHITECTURES:

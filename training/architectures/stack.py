@@ -59,6 +59,7 @@ class Stack(Cell):
         self.causal = all(cell.causal for cell in cells)
         self.delay = sum(cell.delay for cell in cells)
         self.across = cells[0].across
+        self.answers = cells[-1].answers
         if any(cell.across for cell in cells[1:]):
             raise ValueError("a layer that reads grids can only be the first: what it puts out is none")
 

@@ -15,6 +15,7 @@ from training.pictures.memory import draw_memory
 from training.pictures.parses import draw_parses
 from training.pictures.piano_roll import draw_piano_roll
 from training.pictures.stories import draw_stories
+from training.pictures.transcripts import draw_transcripts
 from training.pictures.writing import draw_writing
 
 FILE = "learned.png"
@@ -37,5 +38,6 @@ PICTURES: Mapping[str, Draw] = {
     "recall_bits": draw_memory,
     "regress": draw_answers,
     "rewrite": partial(draw_writing, "rewrite"),
+    "transcribe": draw_transcripts,
     "translate": partial(draw_writing, "translate"),
 }

@@ -18,6 +18,7 @@ from training.tasks.recall_bits import RecallBits
 from training.tasks.regress import Forecast, Regress
 from training.tasks.rewrite import Rewrite, Translate
 from training.tasks.stop_unit import StopUnit
+from training.tasks.transcribe import Transcribe
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ TASKS: Mapping[str, TaskKind] = {
     "recall_bits": TaskKind(lambda _, __: RecallBits(), RecallBits, classes=False, stepwise=True),
     "rewrite": TaskKind(_rewrite, Rewrite, classes=True, stepwise=True, foretells=True, writes=True),
     "stop_unit": TaskKind(lambda _, __: StopUnit(), StopUnit, classes=True, stepwise=True, foretells=True, writes=True),
+    "transcribe": TaskKind(lambda model, _: Transcribe(model), Transcribe, classes=True, stepwise=True),
     "translate": TaskKind(_translate, Translate, classes=True, stepwise=True, foretells=True, writes=True),
     "regress": TaskKind(lambda model, _: Regress(model.units), Regress, classes=False, stepwise=None),
 }

@@ -21,6 +21,7 @@ class Task(abc.ABC):
         per: what the metric is a mean over, all answers or all sequences.
         partial: whether it asks at some steps only.
         logits: whether answers are logits, which have no units.
+        as_wholes: whether a sequence's targets have one loss together, and none by themselves.
     """
 
     unit: ClassVar[str]
@@ -29,6 +30,7 @@ class Task(abc.ABC):
     per: ClassVar[Literal["answer", "sequence"]] = "answer"
     partial: ClassVar[bool] = False
     logits: ClassVar[bool] = False
+    as_wholes: ClassVar[bool] = False
 
     @abc.abstractmethod
     def losses(self, answers: Tensor, targets: Tensor) -> Tensor:
@@ -37,6 +39,10 @@ class Task(abc.ABC):
     def measures(self, answers: Tensor, targets: Tensor) -> Tensor:
         """Give what the metric is the mean of, `[n]`; the loss, unless a task says otherwise."""
         return self.losses(answers, targets)
+
+    def whole_losses(self, model: SequenceModel, batch: Batch) -> tuple[Tensor, int]:
+        """Give the loss of each row of a batch, `[batch]`, and how many targets they have in all."""
+        raise NotImplementedError
 
     def freely(self, model: SequenceModel, series: Sequence[Series]) -> float | None:
         """Give the metric of what a model writes by itself; None where it is told step by step."""

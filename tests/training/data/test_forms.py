@@ -5,7 +5,7 @@ import pytest
 
 from training.data import store
 from training.data.data import digest_of_parts
-from training.data.forms import FORMS, MADE_HERE, open_set
+from training.data.forms import FORMS, MADE_HERE, MADE_OF, open_set
 from training.data.series import Parts, Series
 from training.data.settings import SetData
 from training.errors import WrongUse
@@ -20,6 +20,7 @@ LITTLE = {
     "sines": {"steps": 20, "count": 20},
     "temporal_order": {"steps": 12, "count": 20},
     "mnist": {"limit": 50},
+    "spoken_strings": {"count": 20},
 }
 
 
@@ -30,7 +31,7 @@ def every(data) -> list[Series]:
 @pytest.mark.parametrize("name", FORMS)
 def test_every_set_gives_what_it_says_it_gives(name, data_folder):
     if name not in MADE_HERE:
-        data_folder(name)
+        data_folder(MADE_OF.get(name, name))
     data = open_set(SetData(name=name, options=LITTLE.get(name, {})))
     for one in every(data)[:200]:
         assert len(one.inputs) >= 1
@@ -191,3 +192,32 @@ def test_a_translation_begins_and_ends_at_its_edge(data_folder):
     assert one.inputs[1:].tolist() == one.targets[:-1].tolist()
     assert one.context.max() < form.source_symbols == len(form.source_vocabulary)
     assert len(form.vocabulary) == form.symbols == form.classes
+
+
+def test_a_spoken_string_is_its_speakers_recordings_with_silence_between_and_its_digits_in_order(data_folder):
+    data_folder("fsdd")
+    data = open_set(SetData(name="spoken_strings", options={"shortest": 2, "longest": 4, "count": 30, "frames": 1}))
+    again = open_set(SetData(name="spoken_strings", options={"shortest": 2, "longest": 4, "count": 30, "frames": 1}))
+    assert (data.digest, data.classes, data.labels[-1]) == (again.digest, 11, "")
+    silence = np.log(1e-6)
+    for one in every(data):
+        digits = one.targets[one.targets >= 0]
+        assert 2 <= len(digits) <= 4
+        assert (one.targets[: len(digits)] == digits).all()
+        loud = (one.inputs > silence + 1e-3).any(1)
+        assert not loud[:5].any()
+        assert not loud[-5:].any()
+    four = open_set(SetData(name="spoken_strings", options={"shortest": 2, "longest": 4, "count": 30}))
+    assert four.parts.train[0].inputs.shape == (len(data.parts.train[0].inputs) // 4, 4 * 26)
+    left = {"left_out": "theo", "count": 10}
+    assert open_set(SetData(name="spoken_strings", options=left)).digest != data.digest
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [({"shortest": 4, "longest": 3}, "shortest is 4, more than longest, 3"), ({"frames": 500}, "frames is 500")],
+)
+def test_strings_that_cannot_be_are_wrong_use(options, sentence, data_folder):
+    data_folder("fsdd")
+    with pytest.raises(WrongUse, match=sentence):
+        open_set(SetData(name="spoken_strings", options=options))

@@ -64,12 +64,21 @@ DATA = {
     "recall_bits": data(*make_copy_bits(0, 6, [3, 9])),
     "regress": data(*(Series(numbers(n, 2), numbers(1)) for n in (4, 9, 5))),
     "rewrite": rewritten(),
+    "transcribe": data(
+        *(Series(numbers(n, 2), np.array([1, 0] + [-1] * (n - 2))) for n in (4, 9, 5, 6)),
+        classes=3,
+        labels=("a", "b", ""),
+    ),
     "translate": rewritten(),
 }
 
 
 def model_for(given: Data) -> SequenceModel:
     torch.manual_seed(0)
+    if given is DATA["transcribe"]:
+        cell = build_cell("transducer", given.features, HIDDEN, {"classes": given.classes})
+        outputs, embedding = given.outputs, Numbers(given.features)
+        return SequenceModel(embedding=embedding, cell=cell, outputs=outputs, dropout=0.0, readout=False).eval()
     if given.source_symbols:
         cell = build_cell("attention", HIDDEN, HIDDEN, {"source_symbols": given.source_symbols})
         return symbol_model(symbols=given.symbols, embedding_size=HIDDEN, cell=cell, dropout=0.0).eval()
@@ -86,8 +95,9 @@ def test_every_picture_shows_the_model_that_it_is_of(tmp_path, task):
     model = model_for(DATA[task])
     PICTURES[task](tmp_path / "a.png", model, DATA[task])
     with torch.no_grad():
-        model.readout.weight.mul_(-3)
-        model.readout.bias.add_(torch.randn_like(model.readout.bias))
+        last = model.readout or model.cell.layers[-1].O
+        last.weight.mul_(-3)
+        last.bias.add_(torch.randn_like(last.bias))
     PICTURES[task](tmp_path / "b.png", model, DATA[task])
     first, second = imread(tmp_path / "a.png"), imread(tmp_path / "b.png")
     assert first.shape[0] > 400

@@ -21,6 +21,7 @@ from training.data.forms.numbers import (
     sines,
 )
 from training.data.forms.pairs import multi30k, reversal, sorting
+from training.data.forms.strings import spoken_strings
 from training.data.forms.symbols import copy_memory, names, temporal_order
 from training.data.settings import SetData
 from training.errors import WrongUse
@@ -48,6 +49,7 @@ FORMS: Mapping[str, Callable[..., Form]] = {
         santafe_laser,
         sines,
         sorting,
+        spoken_strings,
         sst,
         temporal_order,
         ud_english_ewt,
@@ -70,6 +72,10 @@ MADE_HERE = frozenset(
 )
 
 
+# Sets that are made of the recordings of another.
+MADE_OF = {"spoken_strings": "fsdd"}
+
+
 def check_set(data: SetData) -> dict[str, Any]:
     """Give all options of a named set, the given ones checked; raises ValueError that names the key."""
     if data.name not in FORMS:
@@ -86,7 +92,8 @@ def open_set(data: SetData) -> Data:
         form = FORMS[data.name](**check_set(data))
     except ValueError as error:
         raise WrongUse(f"data set '{data.name}': {error}") from error
-    licence = NO_LICENCE if form.parts.rule == MADE or data.name in MADE_HERE else store.find(data.name).licence
+    is_free = form.parts.rule == MADE or data.name in MADE_HERE
+    licence = NO_LICENCE if is_free else store.find(MADE_OF.get(data.name, data.name)).licence
     digest = digest_of_parts(form.parts)
     return Data(
         form.parts,

@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-import msgspec
+from typing import Literal
 
 from training.data.data import Sequences
 from training.data.series import Batch, Floats, Parts, Series, Symbols, next_step
 
 MADE = "made from seeds, one for each part"
-
-AtLeastTwo = Annotated[int, msgspec.Meta(ge=2)]
 
 # Of the seed of a part and the count of its sequences.
 Make = Callable[[int, int], Iterable[Series]]

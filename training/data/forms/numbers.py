@@ -8,7 +8,7 @@ import numpy as np
 
 from training.data import store
 from training.data.data import Sequences
-from training.data.forms.form import AtLeastTwo, Form, forecast, form_of, made_by
+from training.data.forms.form import Form, forecast, form_of, made_by
 from training.data.generated.adding import make_adding
 from training.data.generated.associative_recall import make_associative_recall
 from training.data.generated.copy_bits import make_copy_bits
@@ -22,7 +22,7 @@ from training.data.published.polymusic import Collection, load_polymusic
 from training.data.published.santafe_laser import load_santafe_laser
 from training.data.series import Parts, Series, part_in_order
 from training.data.spectrum import log_mel
-from training.options import Count
+from training.options import AtLeastTwo, Count
 
 
 def polymusic(*, collection: Collection = "JSB_Chorales") -> Form:
