@@ -16,6 +16,7 @@ from training.listing import list_architectures, list_recipes
 from training.pages import architectures_table, reproduction_page
 from training.processes import is_first
 from training.recipe import read_recipe, recipe_names
+from training.reproduce import add_reproduce
 from training.run import Run
 from training.sampling import add_generative
 
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     recipes.set_defaults(
         command=lambda options: sys.stdout.write(reproduction_page() if options.markdown else list_recipes())
     )
+    add_reproduce(commands)
     add_data(commands)
     add_generative(commands)
     return parser
