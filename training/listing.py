@@ -25,6 +25,7 @@ SECTIONS = {
     "10.10.1": "LSTM",
     "10.10.2": "Other gated RNNs",
     "10.12": "Explicit memory",
+    "beyond": "After the chapter",
 }
 
 
@@ -37,9 +38,8 @@ def list_architectures(*, as_json: bool) -> str:
 
 def in_order() -> list[str]:
     """Name the architectures in the chapter's order."""
-    return sorted(
-        ARCHITECTURES, key=lambda name: ([int(part) for part in ARCHITECTURES[name].section.split(".")], name)
-    )
+    sections = list(SECTIONS)
+    return sorted(ARCHITECTURES, key=lambda name: (sections.index(ARCHITECTURES[name].section), name))
 
 
 @cache

@@ -49,8 +49,10 @@ VARIANTS: Mapping[str, Kind] = {
     "echo_state leaky": case("echo_state", leak=0.4, density=0.5),
     "encoder_decoder both": case("encoder_decoder", way="both", encoder="bidirectional", decoder="lstm"),
     "encoder_decoder input": case("encoder_decoder", way="input"),
+    "gated_delta heads": case("gated_delta", heads=3),
     "gru before": case("gru", reset="before"),
     "gru none": case("gru", reset="none"),
+    "linear_recurrent_unit bare": case("linear_recurrent_unit", gated=False, least=0.2, most=0.4, angle=3.0),
     "lookahead sum": case("lookahead", context=1, merge="sum"),
     "leaky learned": case("leaky", per_unit=True, learned=True),
     # The paper's size has more numbers in its state than can be moved one by one.
@@ -58,7 +60,10 @@ VARIANTS: Mapping[str, Kind] = {
     "neural_turing_machine heads": case(
         "neural_turing_machine", reads=2, writes=3, slots=7, width=4, shift=2, controller="feed_forward"
     ),
+    "mlstm heads": case("mlstm", heads=2),
     "output_recurrence narrow": case("output_recurrence", output_size=2),
+    "selective_state_space narrow": case("selective_state_space", width=3, past=1, rank=2),
+    "slstm heads": case("slstm", heads=3),
     "stack dense": case("stack", layers=("leaky", "skip"), skip="dense", normalise=True),
     "stack residual": case("stack", layers=("gru", {"architecture": "clockwork", "periods": [1, 3]}), skip="residual"),
     "transducer turns": case("transducer", encoder="gru", prediction="lstm", classes=4, most=3),

@@ -15,22 +15,28 @@ from training.architectures.delays import Delays
 from training.architectures.differentiable_neural_computer import DifferentiableNeuralComputer
 from training.architectures.echo_state import EchoState
 from training.architectures.encoder_decoder import AttentionDecoder, EncoderDecoder, Way
+from training.architectures.gated_delta import GatedDelta
 from training.architectures.grid import Grid
 from training.architectures.gru import GRU, MinimalGatedUnit
 from training.architectures.leaky import Leaky
+from training.architectures.linear_recurrent_unit import LinearRecurrentUnit
 from training.architectures.lstm import LSTM
 from training.architectures.lstm_variants import LSTM1997, CoupledLSTM, PeepholeLSTM, ProjectedLSTM
 from training.architectures.memory_network import MemoryNetwork
+from training.architectures.minimal_recurrence import MinGRU, MinLSTM
 from training.architectures.multidimensional_lstm import MultidimensionalLSTM
 from training.architectures.neural_turing_machine import NeuralTuringMachine
 from training.architectures.output_recurrence import OutputRecurrence
 from training.architectures.pointer import Pointer
 from training.architectures.recursive import Recursive
 from training.architectures.rnn import RNN
+from training.architectures.rwkv import RWKV
+from training.architectures.selective_state_space import SelectiveStateSpace
 from training.architectures.stack import Skip, Stack
 from training.architectures.transducer import Transducer
 from training.architectures.tree import Tree
 from training.architectures.vector_to_sequence import VectorToSequence
+from training.architectures.xlstm import MLSTM, SLSTM
 from training.cell import Cell
 from training.options import AtLeastTwo, Count, NotNegative, Share, check_options, options_of
 
@@ -223,10 +229,14 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "encoder_decoder",
         "those of the encoder and the decoder, of the source's embedding, and of what carries the vector",
     ),
+    "gated_delta": Architecture(GatedDelta, "beyond", "gated_delta", "3*n*m + 2*heads*(m + 1) + n*n"),
     "grid": Architecture(build_grid, "10.3", "grid", "6*n*(patch + n + 1) + 6*n*(3*n + 1)"),
     "gru": Architecture(GRU, "10.10.2", "gru", "(2 if reset == 'none' else 3)*n*(m + n + 1)"),
     "irnn": Architecture(RNN, "10.7", "elman", "n*(m + n + 1)", {"activation": "relu", "recurrent": "identity"}),
     "leaky": Architecture(Leaky, "10.9.2", "leaky", "n*(m + n + 1) + learned*(n if per_unit else 1)"),
+    "linear_recurrent_unit": Architecture(
+        LinearRecurrentUnit, "beyond", "linear_recurrent_unit", "3*n*(m + 1) + 2*n*n + gated*n*(n + 1)"
+    ),
     "lookahead": Architecture(build_lookahead, "10.3", "bidirectional", "2*4*n*(m + n + 1)"),
     "lstm": Architecture(LSTM, "10.10.1", "lstm", "4*n*(m + n + 1)"),
     "lstm_1997": Architecture(LSTM1997, "10.10.1", "lstm", "3*n*(m + n + 1)"),
@@ -236,6 +246,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "memory_network",
         "(hops + 1)*n*(symbols + slots) if tying == 'adjacent' else n*(n + 3*symbols + 2*slots)",
     ),
+    "min_gru": Architecture(MinGRU, "beyond", "minimal_recurrence", "2*n*(m + 1)"),
+    "min_lstm": Architecture(MinLSTM, "beyond", "minimal_recurrence", "3*n*(m + 1)"),
+    "mlstm": Architecture(MLSTM, "beyond", "xlstm", "4*n*m + 2*heads*(m + 1)"),
     "minimal_gated": Architecture(MinimalGatedUnit, "10.10.2", "gru", "2*n*(m + n + 1)"),
     "multidimensional_lstm": Architecture(MultidimensionalLSTM, "10.3", "grid", "20*n*(patch + 2*n + 1)"),
     "narx": Architecture(Delays, "10.9.1", "delays", "n*(m + n*len(delays) + 1)", {"delays": (1, 2, 3, 4)}),
@@ -264,7 +277,15 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         " + (8*n + 13*n*n if composition == 'lstm' else n + 2*n*n)"
         " + (composition == 'tensor')*4*n**3 + (composition == 'matrix_vector')*2*n*n",
     ),
+    "rwkv": Architecture(RWKV, "beyond", "rwkv", "3*m + 3*n*m + 2*n + n*n"),
+    "selective_state_space": Architecture(
+        SelectiveStateSpace,
+        "beyond",
+        "selective_state_space",
+        "2*n*m + n*(past + 1) + n*(rank + 2*width) + n*rank + n*width + 3*n + n*n",
+    ),
     "skip": Architecture(Delays, "10.9.1", "delays", "n*(m + n*len(delays) + 1)"),
+    "slstm": Architecture(SLSTM, "beyond", "xlstm", "4*n*(m + n//heads + 1)"),
     "stack": Architecture(build_stack, "10.5", "deep", "the sum of its layers', and 2*n of each norm"),
     "transducer": Architecture(
         build_transducer,

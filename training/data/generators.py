@@ -7,6 +7,7 @@ from training.data.generated.adding import make_adding
 from training.data.generated.associative_recall import make_associative_recall
 from training.data.generated.copy_bits import make_copy_bits
 from training.data.generated.copy_memory import make_copy_memory
+from training.data.generated.key_value_recall import make_key_value_recall
 from training.data.generated.mackey_glass import make_mackey_glass
 from training.data.generated.narma import make_narma
 from training.data.generated.reversal import make_reversal
@@ -35,6 +36,9 @@ GENERATED: Mapping[str, Generated] = {
         make_copy_memory,
         "ten symbols given back after a long blank",
         "Hochreiter and Schmidhuber 1997; Arjovsky, Shah and Bengio 2016",
+    ),
+    "key_value_recall": Generated(
+        make_key_value_recall, "the values of keys that were shown once", "Arora et al. 2023"
     ),
     "temporal_order": Generated(
         make_temporal_order,

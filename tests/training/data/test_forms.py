@@ -15,6 +15,7 @@ LITTLE = {
     "associative_recall": {"count": 20},
     "copy_bits": {"longest": 4, "count": 20},
     "copy_memory": {"blank": 3, "count": 20},
+    "key_value_recall": {"pairs": 3, "kinds": 5, "count": 20},
     "mackey_glass": {"steps": 300},
     "narma": {"steps": 300},
     "sines": {"steps": 20, "count": 20},

@@ -22,7 +22,7 @@ from training.data.forms.numbers import (
 )
 from training.data.forms.pairs import multi30k, reversal, sorting
 from training.data.forms.strings import spoken_strings
-from training.data.forms.symbols import copy_memory, names, temporal_order
+from training.data.forms.symbols import copy_memory, key_value_recall, names, temporal_order
 from training.data.settings import SetData
 from training.errors import WrongUse
 from training.options import check_options
@@ -39,6 +39,7 @@ FORMS: Mapping[str, Callable[..., Form]] = {
         copy_memory,
         fsdd,
         japanese_vowels,
+        key_value_recall,
         mackey_glass,
         mnist,
         multi30k,
@@ -62,6 +63,7 @@ MADE_HERE = frozenset(
         "associative_recall",
         "copy_bits",
         "copy_memory",
+        "key_value_recall",
         "mackey_glass",
         "narma",
         "reversal",

@@ -8,6 +8,7 @@ from training.data import store
 from training.data.data import Sequences
 from training.data.forms.form import Form, of_symbols
 from training.data.generated.copy_memory import make_copy_memory
+from training.data.generated.key_value_recall import make_key_value_recall
 from training.data.generated.temporal_order import make_temporal_order
 from training.data.published.names import Name, load_names
 from training.data.series import Parts, Series
@@ -22,6 +23,13 @@ def temporal_order(*, steps: Count = 50, count: Count = 10_000, seed: int = 0) -
 def copy_memory(*, blank: Count = 30, count: Count = 10_000, seed: int = 0) -> Form:
     """Rows of ten symbols; the targets are the copied ones at the end, and blanks before."""
     return of_symbols(lambda part, rows: make_copy_memory(part, rows, blank), count, seed, classes=10)
+
+
+def key_value_recall(*, pairs: Count = 16, kinds: Count = 32, count: Count = 10_000, seed: int = 0) -> Form:
+    """Pairs of symbols, and their first ones in another order; the targets are the second ones, and nothing before."""
+    return of_symbols(
+        lambda part, rows: make_key_value_recall(part, rows, pairs, kinds), count, seed, classes=kinds + 1
+    )
 
 
 def names(*, ends: Literal["symbol", "length"] = "symbol", languages: bool = True) -> Form:
