@@ -21,8 +21,8 @@ help: ## list the targets
 demo: $(VENV)/demo.done ## train on text, export, verify, publish, serve, stream; TEXT=file.txt for your own text
 	@$(PY) -m demo $(if $(TEXT),--text "$(TEXT)")
 
-test: $(VENV)/test.done $(PERF_ANALYZER)/done ## every test
-	@$(PY) -m pytest --cov --cov-report=term
+test: $(VENV)/test.done $(PERF_ANALYZER)/done ## every test, in as many processes as there are cores
+	@OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term
 
 faults: $(VENV)/test.done ## the fault tests with ten times as many of everything
 	@RECUR_FAULTS_SCALE=10 $(PY) -m pytest -m "long or not long" tests/faults

@@ -19,6 +19,7 @@ from training.recipe import read_recipe, recipe_names
 from training.reproduce import add_reproduce
 from training.run import Run
 from training.sampling import add_generative
+from training.sweeps.command import add_sweep
 
 OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 RUNS = Path(__file__).parent.parent / "runs"
@@ -35,7 +36,7 @@ Command = Callable[[argparse.Namespace], None]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(given)
+    options = parser().parse_args(given)
     command: Command = options.command
     try:
         command(options)
@@ -55,7 +56,8 @@ def _say(what: object, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m training",
         description="Train the recurrent architectures, and make models that Recur serves.",
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         command=lambda options: sys.stdout.write(reproduction_page() if options.markdown else list_recipes())
     )
     add_reproduce(commands)
+    add_sweep(commands, RUNS)
     add_data(commands)
     add_generative(commands)
     return parser

@@ -11,3 +11,8 @@ def is_first() -> bool:
 def on_this_machine() -> int:
     """How many processes train together on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def machines() -> int:
+    """How many machines they are on, each with as many."""
+    return int(os.environ.get("WORLD_SIZE", "1")) // on_this_machine()

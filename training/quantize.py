@@ -15,6 +15,7 @@ from models.runner import Runner
 from training.batches import Batch
 from training.cell import State
 from training.data.data import Sequences
+from training.errors import WrongUse
 from training.evaluate import Predictor, score
 from training.export.int8 import quantize
 from training.model import SequenceModel
@@ -48,6 +49,8 @@ def publish_int8(run: Run, model: SequenceModel, repository: Repository, task: T
     Raises:
         TrainingError: the graph becomes no smaller, or its answers are no numbers.
     """
+    if task.as_wholes:
+        raise WrongUse(f"task '{run.recipe.task}' is not measured of an int8 variant: set export.int8=false")
     graph = run.path(GRAPH).read_bytes()
     small = quantize(graph)
     draft = describe(run, model, 1, dict.fromkeys(_files(run), digest_of(b"")), tolerance=TOLERANCE)

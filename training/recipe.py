@@ -227,10 +227,11 @@ def _override(tables: dict[str, object], override: str) -> None:
         if not isinstance(inner, dict):
             raise WrongUse(f"--set {key}: there is no table '{parent}'; there is {', '.join(table)}")
         table = inner
-    table[last] = _value(text)
+    table[last] = value_of(text)
 
 
-def _value(text: str) -> object:
+def value_of(text: str) -> object:
+    """Read a value as TOML has it; a bare word is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -28,7 +28,7 @@ from training.evaluate import evaluate, in_rows
 from training.events import Events
 from training.learning import way_to_learn
 from training.model import SequenceModel
-from training.processes import on_this_machine
+from training.processes import machines, on_this_machine
 from training.progress import Reporter, reporter
 from training.recipe import TrainingSettings
 from training.schedule import learning_rate
@@ -67,7 +67,9 @@ class Trainer:
         self._folder = folder
         # Fabric announces every process; a person is told of the job alone.
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        self._fabric = Fabric(accelerator="auto", devices=on_this_machine(), precision=settings.precision)
+        self._fabric = Fabric(
+            accelerator="auto", devices=on_this_machine(), num_nodes=machines(), precision=settings.precision
+        )
         self._fabric.launch()
         self._model = model
         self._task = task

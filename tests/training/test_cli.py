@@ -2,8 +2,10 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,25 @@ def test_two_processes_train_as_one_does(tmp_path, text_file):
     assert done.stdout.count("publish: ") == done.stdout.count("update 20/60") == 1
     assert "distributed" not in done.stdout + done.stderr
     assert len(Repository(both / "models").list()) == 1
+    assert main(train_arguments(one, text_file, "--until", "train", **changed)) == 0
+    logs = [[json.loads(line) for line in (only_run(at) / LOG).read_text().splitlines()] for at in (both, one)]
+    for found, expected in zip(*logs, strict=True):
+        assert found["validation"] == pytest.approx(expected["validation"], abs=1e-3)
+
+
+@pytest.mark.e2e
+def test_two_machines_train_as_one_does(tmp_path, text_file):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = f"127.0.0.1:{free.getsockname()[1]}"
+    both, one, changed = tmp_path / "both", tmp_path / "one", {"model__dropout": 0}
+    torchrun = [str(Path(sys.executable).parent / "torchrun"), "--nnodes", "2", "--nproc-per-node", "1"]
+    torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", meeting, "--rdzv-id", "two", "-m", "training"]
+    asked = [*torchrun, *train_arguments(both, text_file, "--until", "train", **changed)]
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(finish_process, [asked, asked]))
+    assert [one.returncode for one in done] == [0, 0], [one.stderr for one in done]
+    assert "".join(one.stdout for one in done).count("update 20/60") == 1, "each has a part of every batch"
     assert main(train_arguments(one, text_file, "--until", "train", **changed)) == 0
     logs = [[json.loads(line) for line in (only_run(at) / LOG).read_text().splitlines()] for at in (both, one)]
     for found, expected in zip(*logs, strict=True):

@@ -1,0 +1,114 @@
+"""`sweep`: many recipes, seeds and settings, several at once."""
+
+import argparse
+import os
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from training.errors import TrainingError, WrongUse
+from training.recipe import value_of
+from training.sweeps.plan import Planned, Space, plan, read_space
+from training.sweeps.results import TABLE, lines_of, table, write_results
+from training.sweeps.watching import watching
+from training.sweeps.workers import Work, Workers
+
+SWEEPS = "sweeps"
+EXAMPLE = """examples:
+  python -m training sweep 'jsb_*' --seeds 3
+  python -m training sweep adding_gru --grid training.learning_rate=1e-3,1e-2 --grid model.hidden_size=32,64
+  python -m training sweep space.toml
+
+space.toml has the same:
+  recipes = ["adding_gru"]
+  seeds = 3
+  [set]
+  training.updates = 400
+  [grid]
+  training.learning_rate = [1e-3, 1e-2]
+
+Every training is a run folder as `train` makes it: what is done is not done again, and what was stopped or killed goes
+on from its checkpoint. Figures are of the test part: choose between settings by the column `validation`, a loss.
+"""
+
+
+def add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", runs: Path) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "sweep",
+        help="train many recipes, seeds and settings, several at once",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "recipes", nargs="+", metavar="GLOB", help="recipes' names as a shell has them, or a space.toml"
+    )
+    parser.add_argument("--seeds", type=int, default=None, metavar="N", help="trainings of each (default: 1)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of all")
+    parser.add_argument(
+        "--grid", action="append", default=[], metavar="KEY=VALUE,VALUE", help="train with each; may be repeated"
+    )
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--jobs", type=int, default=cores, metavar="N", help=f"processes at once (default: {cores})")
+    parser.add_argument("--runs", type=Path, default=runs, metavar="DIR", help="where run folders are (default: runs)")
+    parser.set_defaults(command=_sweep)
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    if options.jobs < 1:
+        raise WrongUse(f"--jobs {options.jobs}: at least one is needed")
+    planned = plan(_space(options))
+    works = [Work(one, one.folder(options.runs)) for one in planned]
+    with watching(works) as shown:
+        Workers(options.jobs, lambda one: _command(one, options.runs), shown).run(works)
+    folder = options.runs / SWEEPS / _digest(planned)
+    if lines := lines_of(works):
+        write_results(folder, lines)
+        sys.stdout.write(f"{table(lines)}all of it is in {folder}, {TABLE} first\n")
+    if failed := [work for work in works if work.standing == "failed"]:
+        raise TrainingError(f"{len(failed)} of {len(works)} trainings failed, the first with: {failed[0].complaint}")
+
+
+def _command(planned: Planned, runs: Path) -> list[str]:
+    changed = [part for override in planned.overrides for part in ("--set", override)]
+    return ["train", planned.source, *changed, "--until", "train", "--runs", str(runs.resolve())]
+
+
+def _space(options: argparse.Namespace) -> Space:
+    """Read what is asked for: a file, or what the command line says."""
+    first = Path(options.recipes[0])
+    if first.suffix == ".toml" and _is_space(first):
+        if options.grid or options.set or options.seeds is not None or len(options.recipes) > 1:
+            raise WrongUse(f"'{first}' says all of it: leave --grid, --set, --seeds and other recipes out")
+        return read_space(first)
+    grid = {}
+    for given in options.grid:
+        key, equals, values = given.partition("=")
+        if not equals or not key:
+            raise WrongUse(f"--grid {given}: KEY=VALUE,VALUE is expected, for example training.batch=16,32")
+        grid[key] = tuple(map(value_of, filter(None, values.split(","))))
+    fixed = {}
+    for given in options.set:
+        key, equals, text = given.partition("=")
+        if not equals or not key:
+            raise WrongUse(f"--set {given}: TABLE.KEY=VALUE is expected, for example training.updates=500")
+        fixed[key] = value_of(text)
+    seeds = 1 if options.seeds is None else options.seeds
+    if seeds < 1:
+        raise WrongUse(f"--seeds {seeds}: at least one is needed")
+    return Space(tuple(options.recipes), seeds, fixed, grid)
+
+
+def _is_space(path: Path) -> bool:
+    """Whether a file is a space and not a recipe, which has a name and no recipes."""
+    try:
+        return "architecture" not in path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise WrongUse(f"space '{path}' cannot be read: {error}") from error
+
+
+def _digest(planned: list[Planned]) -> str:
+    """Name a sweep by its trainings."""
+    return sha256(msgspec.json.encode([(*one.overrides, one.source) for one in planned])).hexdigest()[:8]
