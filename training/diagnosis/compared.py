@@ -5,7 +5,7 @@ from collections.abc import Mapping
 # The adding problem over fifty steps, 64 units, 1,600 updates of 100 rows: what no line below changes.
 BASE = "adding_gru"
 
-# What each changes of it. A rate that a plain network stands is below that of a gated one.
+# What each changes of it.
 COMPARED: Mapping[str, tuple[str, ...]] = {
     "RNN": ("name=adding_rnn", "architecture=elman", "training.learning_rate=1e-3"),
     "IRNN": ("name=adding_irnn", "architecture=irnn", "training.learning_rate=1e-3"),

@@ -59,9 +59,7 @@ def draw_comparison(path: Path, found: Mapping[str, Pair]) -> None:
                 for panel, draw in zip(axes[2:], (draw_flow, draw_gradient, draw_echo), strict=True):
                     draw(panel, one)
             axes[2].set_title(f"norm of $ds_t/ds_{{t-k}}$: {pair.before.flow.word}, then {pair.after.flow.word}")
-            axes[2].legend(
-                axes[2].get_lines(), ("before", r"its $\lambda^k$", "after", r"its $\lambda^k$"), loc="lower left"
-            )
+            axes[2].legend(axes[2].get_lines(), ("before", r"its $\lambda^k$", "after", r"its $\lambda^k$"), loc="best")
             axes[3].set_title("norm of $dL_T/ds_t$")
             axes[4].set_title("distance of two states under one input")
         figure.savefig(path)

@@ -27,7 +27,7 @@ class Flow(msgspec.Struct, frozen=True):
     Attributes:
         distances: k.
         norms: of each.
-        rate: what a further step multiplies the median by, over the further half of the distances.
+        rate: what a further step multiplies the median by, on the whole: from the first distance to the last.
         whole: whether the norms are of the matrices, rather than from products with vectors.
     """
 
@@ -99,9 +99,7 @@ def norm_by_products(walk: Walk, k: int, random: np.random.Generator) -> Tensor:
 
 
 def _rate(distances: list[int], medians: list[float]) -> float:
-    last = distances[-1]
-    half = max((k for k in distances if k <= last / 2), default=distances[0])
-    before, after = medians[distances.index(half)], medians[-1]
-    if last == half:
-        return after
-    return 0.0 if before == 0 or after == 0 else math.exp((math.log(after) - math.log(before)) / (last - half))
+    first, last, steps = medians[0], medians[-1], distances[-1] - distances[0]
+    if not steps:
+        return last
+    return 0.0 if first == 0 or last == 0 else math.exp((math.log(last) - math.log(first)) / steps)

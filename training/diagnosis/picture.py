@@ -47,10 +47,18 @@ def draw_flow(axes: Axes, found: Diagnosis) -> None:
     flow = found.flow
     _draw_bands(axes, flow.distances, flow.norms, "median, quartiles")
     line = _shown([found.spectrum.radius.median**k for k in flow.distances])
-    axes.plot(flow.distances, line, linestyle="--", color="0.4", label=r"$\lambda^k$, $\lambda$ the median radius")
+    color = axes.get_lines()[-1].get_color()
+    axes.plot(
+        flow.distances,
+        line,
+        linestyle="--",
+        linewidth=1,
+        color=color,
+        label=r"$\lambda^k$, $\lambda$ the median radius",
+    )
     axes.set(yscale="log", xlabel="k", title=f"norm of $ds_t/ds_{{t-k}}$: {flow.word}, x {flow.rate:.3f} a step")
     _open_up(axes)
-    axes.legend(loc="lower left")
+    axes.legend(loc="best")
 
 
 def draw_gradient(axes: Axes, found: Diagnosis) -> None:
@@ -58,7 +66,8 @@ def draw_gradient(axes: Axes, found: Diagnosis) -> None:
     norms = found.gradient.norms
     _draw_bands(axes, range(len(norms)), norms, "median, quartiles")
     axes.set(yscale="log", xlabel="steps back from the last", title="norm of $dL_T/ds_t$")
-    axes.invert_xaxis()
+    if not axes.xaxis_inverted():
+        axes.invert_xaxis()
     _open_up(axes)
 
 
@@ -67,12 +76,12 @@ def draw_echo(axes: Axes, found: Diagnosis) -> None:
     distances = found.echo.distances
     _draw_bands(axes, range(len(distances)), distances, "median, quartiles")
     passed = "passed" if found.echo.converges else "not passed"
-    axes.set(yscale="log", xlabel="steps", title=f"distance of two states under one input: {passed}")
+    axes.set(yscale="log", xlabel="steps", title=f"two states under one input: {passed}", ylabel="distance")
     _open_up(axes)
 
 
 def _draw_gates(axes: Axes, found: Diagnosis) -> None:
-    axes.set_title("gates: share of values near 0 and near 1")
+    axes.set_title("gates nearly shut and open")
     if not found.gates:
         _say(axes, "the cell names no gates")
         return
@@ -80,7 +89,7 @@ def _draw_gates(axes: Axes, found: Diagnosis) -> None:
     for offset, share, label in ((-0.2, "shut", "below 0.1"), (0.2, "open", "above 0.9")):
         axes.bar(places + offset, [getattr(one, share) for one in found.gates.values()], 0.4, label=label)
     axes.set_xticks(places, list(found.gates), rotation=30 if len(found.gates) > 4 else 0)
-    axes.set_ylim(0, 1)
+    axes.set(ylim=(0, 1), ylabel="share of values")
     axes.legend(loc="upper right")
 
 
@@ -90,7 +99,7 @@ def _draw_capacity(axes: Axes, found: Diagnosis) -> None:
         _say(axes, "random inputs drive the state to no number")
         return
     axes.bar(range(len(found.capacity.of_delay)), found.capacity.of_delay, 1.0)
-    axes.set(xlabel="delay k", ylabel="explained of the inputs k steps ago")
+    axes.set(xlabel="delay k", ylabel="found of the inputs")
     axes.set_title(f"memory capacity {found.capacity.total:.3g} of at most {found.capacity.most}")
 
 
@@ -105,9 +114,12 @@ def _shown(values: Sequence[float]) -> list[float]:
 
 
 def _open_up(axes: Axes) -> None:
-    """Let a curve that hardly moves look flat."""
+    """Let a curve that hardly moves look flat: two decades are shown at least."""
+    # Of all that is drawn so far: a panel may have several models.
+    axes.autoscale(axis="y")
     low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0.1), max(high, 10.0))
+    wider = max(1.0, (100 * low / high) ** 0.5)
+    axes.set_ylim(low / wider, high * wider)
 
 
 def _say(axes: Axes, text: str) -> None:

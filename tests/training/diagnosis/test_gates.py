@@ -23,10 +23,10 @@ def test_a_saturated_gate_is_counted_under_its_own_name():
     with torch.no_grad():
         cell.U.zero_()
         cell.W.zero_()
-        # i is shut in half of the units, f open in all, o in the middle.
-        cell.b[:] = torch.tensor([-9.0, -9, 0, 0, 9, 9, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0])
+        # i is 0.05 and 0.12, f 0.95, 0.95, 0.95 and 0.88, o in the middle.
+        cell.b[:] = torch.tensor([-3.0, -3, -2, -2, 3, 3, 3, 2, 0, 0, 0, 0, 0, 0, 0, 0])
     found = gates(walk_of(cell))
-    assert (found["f"].shut, found["f"].open) == (0, 1)
+    assert (found["f"].shut, found["f"].open) == (0, 0.75)
     assert (found["i"].shut, found["i"].open) == (0.5, 0)
     assert (found["o"].shut, found["o"].open) == (0, 0)
 
