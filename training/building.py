@@ -69,6 +69,14 @@ def build_model(recipe: Recipe, shape: Shape) -> SequenceModel:
     return model
 
 
+def fresh_model(recipe: Recipe, data: Data) -> SequenceModel:
+    """Build a recipe's model as training begins with it: the parameters of its seed, the units of its data."""
+    torch.manual_seed(recipe.training.seed)
+    model = build_model(recipe, shape_of(data))
+    take_units(model, data)
+    return model
+
+
 def _told(recipe: Recipe, shape: Shape) -> dict[str, int]:
     """Give the options that the data decides."""
     taken = ARCHITECTURES[recipe.architecture].options

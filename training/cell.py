@@ -26,6 +26,8 @@ class Cell(nn.Module, abc.ABC):
         free: the states whose first axis after the batch's is of any size, and that axis's name; the state
             `AXIS_length`, INT64 `[batch]`, says how much of it is a row's own.
         constant: the states that no step changes.
+        counts: the states of numbers that only count steps.
+        gates: the names of what a step takes a sigmoid of, in the order in which it does, all of one size.
         tells: what a step tells besides its output, FP32 `[batch, AXIS]`, by name, and that free axis of its states.
         takes_any_state: whether any numbers may be its state; where not, only steps from the first state make others.
         symbols: how many symbols its inputs are of, where it embeds them itself and `input_size` of them make a step;
@@ -43,6 +45,8 @@ class Cell(nn.Module, abc.ABC):
     delay: int = 0
     free: Mapping[str, str] = {}
     constant: frozenset[str] = frozenset()
+    counts: frozenset[str] = frozenset()
+    gates: tuple[str, ...] = ()
     tells: Mapping[str, str] = {}
     takes_any_state: bool = True
     symbols: int = 0

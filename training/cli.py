@@ -10,6 +10,7 @@ from pathlib import Path
 from models.errors import ModelError
 from models.repository import DEFAULT, Repository
 from training.data.cli import add_data
+from training.diagnosis.cli import add_diagnose
 from training.errors import Interrupted, TrainingError, WrongUse
 from training.job import STAGES, Job
 from training.listing import list_architectures, list_recipes
@@ -90,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     add_sweep(commands, RUNS)
     add_data(commands)
     add_generative(commands)
+    add_diagnose(commands)
     return parser
 
 

@@ -14,7 +14,7 @@ from models.golden import write_golden
 from models.manifest import GOLDEN, INITIAL
 from models.repository import ModelVersion, Repository, digest_of
 from training import curves
-from training.building import Shape, build_model, shape_of, take_units
+from training.building import Shape, build_model, fresh_model, shape_of
 from training.checkpoint import Progress
 from training.closed_form import fit_readout
 from training.data.data import Data
@@ -120,9 +120,7 @@ class Job:
     def _train(self) -> None:
         recipe = self._run.recipe
         settings, data = recipe.training, self._told_data()
-        torch.manual_seed(settings.seed)
-        model = build_model(recipe, shape_of(data))
-        take_units(model, data)
+        model = fresh_model(recipe, data)
         data = data.delayed(model.cell.delay)
         task = open_task(recipe.task, model, data)
         learnt = sum(p.numel() for p in model.parameters())

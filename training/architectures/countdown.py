@@ -31,6 +31,8 @@ class Countdown(Conditioned):
         input_size: features of the input.
     """
 
+    counts = frozenset({"left"})
+
     def __init__(self, inner: Cell, input_size: int) -> None:
         super().__init__()
         self.inner = inner

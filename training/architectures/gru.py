@@ -41,6 +41,7 @@ class GRU(Cell):
         self.input_size = input_size
         self.output_size = hidden_size
         self.reset = reset
+        self.gates = ("z",) if reset == "none" else ("r", "z")
         rows = hidden_size * (2 if reset == "none" else 3)
         self.U = uniform(rows, input_size, units=hidden_size)
         self.W = uniform(rows, hidden_size, units=hidden_size)
@@ -78,6 +79,8 @@ class GRU(Cell):
 @final
 class MinimalGatedUnit(Cell):
     """Parameters in the order f, n: U `[2 hidden, input]`, W `[2 hidden, hidden]`, b `[2 hidden]`."""
+
+    gates = ("f",)
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

@@ -28,6 +28,8 @@ FORGET_BIAS = 1.0
 class LSTM(Cell):
     """Parameters by gate in the order i, f, g, o: U `[4 hidden, input]`, W `[4 hidden, hidden]`, b `[4 hidden]`."""
 
+    gates = ("f", "i", "o")
+
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.input_size = input_size

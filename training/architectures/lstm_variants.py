@@ -28,6 +28,8 @@ from training.options import Count
 class LSTM1997(Cell):
     """Parameters by gate in the order i, g, o: U `[3 hidden, input]`, W `[3 hidden, hidden]`, b `[3 hidden]`."""
 
+    gates = ("i", "o")
+
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.input_size = input_size
@@ -53,6 +55,8 @@ class LSTM1997(Cell):
 @final
 class PeepholeLSTM(Cell):
     """Parameters as of the LSTM, and P `[3 hidden]` in the order i, f, o."""
+
+    gates = ("f", "i", "o")
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -83,6 +87,8 @@ class PeepholeLSTM(Cell):
 @final
 class CoupledLSTM(Cell):
     """Parameters by gate in the order i, g, o: U `[3 hidden, input]`, W `[3 hidden, hidden]`, b `[3 hidden]`."""
+
+    gates = ("i", "o")
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -119,6 +125,8 @@ class ProjectedLSTM(Cell):
         hidden_size: units of the cell.
         projection: features of the output; half as many as units unless given.
     """
+
+    gates = ("f", "i", "o")
 
     def __init__(self, input_size: int, hidden_size: int, *, projection: Count | None = None) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ import pytest
 
 from training.data.generators import GENERATED
 
-AMOUNTS = {"count": 4, "steps": 30, "blank": 12}
+AMOUNTS = {"count": 4, "steps": 30, "blank": 12, "pairs": 3, "kinds": 5}
 
 
 def arrays(name: str, seed: int) -> list[np.ndarray]:
