@@ -22,7 +22,8 @@ from training.export.start import CONTEXT, SOURCE, export_start
 from training.model import SequenceModel
 from training.verify import Trial, answers
 
-pytestmark = pytest.mark.e2e
+# All of them are exported before the first is asked, which takes minutes.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 ROWS, TIME, SECONDS = 4, 11, 120
 EVERY: Mapping[str, Kind] = CASES | WHOLE

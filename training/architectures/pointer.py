@@ -75,6 +75,15 @@ class Pointer(Sourced):
         fits = ((x == self.end) | ((x >= 0) & (x < lengths))) & (lengths <= self.longest)
         return torch.where(fits, y, torch.nan), state | outside(after)
 
+    def looks(self, x: Tensor, state: State) -> Tensor:
+        """Give the probability with which a step points to each place of the source, `[batch, source]`.
+
+        What a row lacks to 1 is the probability of the end.
+        """
+        y, _ = self.step(x, state)
+        probabilities = y.softmax(-1)
+        return probabilities[:, : state["annotations"].shape[1]]
+
     @override
     def draw_inputs(
         self, rows: int, time: int, state: State, random: np.random.Generator

@@ -1,4 +1,4 @@
-"""Sequences written from a source: what each step looked at, and how well it goes with longer sources."""
+"""Sequences written from a source: what each step looked at or pointed to, and how well it goes with longer sources."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from training.architectures.encoder_decoder import AttentionDecoder
+from training.architectures.pointer import Pointer
 from training.cell import Source, State
 from training.data.data import Data
 from training.data.series import Series
@@ -22,23 +23,27 @@ ALIGNED, BINS, SOONEST = 2, 8, 8
 
 
 class Alignment(NamedTuple):
-    """What was written, without its end, and how much of each place of the source each step read, `[time, source]`."""
+    """What was written, without its end, and how much of each place of the source each step read, `[time, source]`.
+
+    Of a pointer it is the probability that the step points there; what a row lacks to 1 is the end's.
+    """
 
     symbols: list[int]
     weights: Tensor
 
 
 def draw_writing(task: str, path: Path, model: SequenceModel, data: Data) -> Mapping[str, float]:
-    """Draw alignments where there is attention, and the task's figure by the source's length."""
+    """Draw alignments where steps look at the source or point to it, and the task's figure by the source's length."""
     assert data.edge is not None
     kind = TASKS[task].build(model, data)
     assert isinstance(kind, Writing)
     shown = [one for one in data.parts.test if _source_of(one).size >= SOONEST] or list(data.parts.test)
-    count = min(ALIGNED, len(shown)) if isinstance(model.cell, AttentionDecoder) else 0
+    count = min(ALIGNED, len(shown)) if isinstance(model.cell, AttentionDecoder | Pointer) else 0
     figure = Figure(figsize=(5 + 4.5 * count, 4.5), dpi=120, layout="constrained")
     *aligned, by_length = np.atleast_1d(figure.subplots(1, count + 1))
     for axes, series in zip(aligned, shown, strict=False):
-        _draw_alignment(axes, align(model, series, edge=data.edge), _source_of(series), data)
+        found = align(model, series, edge=data.edge)
+        _draw_alignment(axes, found, _source_of(series), data, points=isinstance(model.cell, Pointer))
     _draw_by_length(by_length, kind, model, data.parts.test)
     figure.savefig(path)
     return {}
@@ -48,7 +53,7 @@ def draw_writing(task: str, path: Path, model: SequenceModel, data: Data) -> Map
 def align(model: SequenceModel, series: Series, *, edge: int) -> Alignment:
     """Write from one source, the most probable symbol each time, and note where each step looked."""
     cell = model.cell
-    assert isinstance(cell, AttentionDecoder)
+    assert isinstance(cell, AttentionDecoder | Pointer)
     source = torch.from_numpy(_source_of(series))[None]
     state: State = model.begin(1, Source(source, torch.tensor([source.shape[1]])))
     symbols = [edge]
@@ -64,12 +69,15 @@ def align(model: SequenceModel, series: Series, *, edge: int) -> Alignment:
     return Alignment(symbols[1:-1] if symbols[-1] == edge else symbols[1:], torch.stack(weights))
 
 
-def _draw_alignment(axes: Axes, found: Alignment, source: np.ndarray, data: Data) -> None:
+def _draw_alignment(axes: Axes, found: Alignment, source: np.ndarray, data: Data, *, points: bool) -> None:
+    """Draw the source across and what was written down; of what points, the symbols of the source pointed to."""
     rows = found.weights[: len(found.symbols)].numpy()
+    places = _texts(source.tolist(), data.source_vocabulary)
+    written = [places[place] for place in found.symbols] if points else _texts(found.symbols, data.vocabulary)
     axes.imshow(rows, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(source)), _texts(source.tolist(), data.source_vocabulary), rotation=90, fontsize=7)
-    axes.set_yticks(range(len(found.symbols)), _texts(found.symbols, data.vocabulary), fontsize=7)
-    axes.set(xlabel="source", ylabel="written")
+    axes.set_xticks(range(len(source)), places, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(written)), written, fontsize=7)
+    axes.set(xlabel="source", ylabel="pointed to" if points else "written")
 
 
 def _draw_by_length(axes: Axes, task: Writing, model: SequenceModel, series: Sequence[Series]) -> None:

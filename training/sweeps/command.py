@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import tomllib
 from hashlib import sha256
 from pathlib import Path
 
@@ -102,11 +103,11 @@ def _space(options: argparse.Namespace) -> Space:
 
 
 def _is_space(path: Path) -> bool:
-    """Whether a file is a space and not a recipe, which has a name and no recipes."""
+    """Whether a file is a space and not a recipe, which has an architecture; what cannot be read is told as a space."""
     try:
-        return "architecture" not in path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise WrongUse(f"space '{path}' cannot be read: {error}") from error
+        return "architecture" not in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return True
 
 
 def _digest(planned: list[Planned]) -> str:

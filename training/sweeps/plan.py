@@ -56,7 +56,9 @@ def read_space(path: Path) -> Space:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         # A key with dots need not be quoted.
         for name in ("set", "grid"):
-            tables[name] = dict(_flat(tables.get(name, {})))
+            if not isinstance(table := tables.get(name, {}), Mapping):
+                raise WrongUse(f"space '{path}': '{name}' is {table!r}, and a table [{name}] is expected")
+            tables[name] = dict(_flat(table))
         return msgspec.convert(tables, Space)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise WrongUse(f"space '{path}' cannot be read: {error}") from error

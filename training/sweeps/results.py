@@ -52,9 +52,8 @@ def lines_of(works: Sequence[Work]) -> list[Line]:
 
 def _best_validation(log: Path) -> list[float]:
     """Read the lowest validation loss of a run; none where it was fitted in closed form."""
-    if not log.exists():
-        return []
-    return [min(json.loads(line)["validation"] for line in log.read_text(encoding="utf-8").splitlines())]
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return [min(json.loads(line)["validation"] for line in lines)] if lines else []
 
 
 def table(lines: Sequence[Line]) -> str:

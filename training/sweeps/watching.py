@@ -38,8 +38,8 @@ def progress_of(work: Work) -> str:
         last = json.loads((work.folder / LOG).read_text(encoding="utf-8").splitlines()[-1])
         budget = work.planned.recipe.training.updates
         said.insert(0, f"update {last['update']}/{budget}, validation {last['validation']:.4g}")
-    except (OSError, IndexError):
-        pass
+    except (OSError, IndexError, ValueError):
+        pass  # nothing is validated yet, or the line is being written
     return ", ".join(said)
 
 

@@ -48,6 +48,21 @@ def test_a_step_scores_every_place_of_the_source_and_the_end_by_the_papers_equat
         np.testing.assert_allclose(y[0].detach().numpy(), wanted, rtol=0, atol=EXACT)
 
 
+def test_a_step_looks_where_it_points_and_what_is_missing_to_one_is_the_end(seed):
+    torch.manual_seed(seed)
+    cell = pointer()
+    state = begun(cell, [2, 4])
+    x = torch.tensor([[END], [3]])
+    y, _ = cell.step(x, state)
+    shares = cell.looks(x, state)
+    assert shares.shape == (2, 4)
+    assert (shares[0, 2:] == 0).all()
+    for row, length in enumerate((2, 4)):
+        weighed = y[row, [*range(length), END]].exp()
+        torch.testing.assert_close(shares[row, :length], (weighed / weighed.sum())[:-1])
+        torch.testing.assert_close(1 - shares[row].sum(), (weighed / weighed.sum())[-1])
+
+
 def test_what_pads_a_source_changes_nothing_and_is_never_pointed_to(seed):
     torch.manual_seed(seed)
     cell, counts = pointer(), torch.tensor([2, 5])

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from training.architectures import build_cell
@@ -23,7 +24,7 @@ from training.pictures.free_run import error_after, runs
 from training.pictures.memory import panels
 from training.pictures.parses import places
 from training.pictures.stories import looked_at
-from training.pictures.writing import align
+from training.pictures.writing import align, draw_writing
 from training.tasks.recall_bits import RecallBits
 
 HIDDEN = 6
@@ -233,6 +234,43 @@ def test_an_alignment_is_of_what_the_model_writes_and_each_step_looks_somewhere(
     with torch.no_grad():
         answers, _ = model(read, model.begin(1, source))
     assert answers[0].argmax(-1).tolist()[: len(found.symbols)] == found.symbols
+
+
+def pointing() -> tuple[SequenceModel, Data]:
+    """A pointer that was not trained, and rows of four kinds whose places are asked for from the end."""
+    random = np.random.default_rng(0)
+    series = []
+    for length in (3, 8, 9):
+        places = np.arange(length)[::-1]
+        series.append(Series(np.append(9, places), np.append(places, 9), random.integers(0, 4, length)))
+    parts, words = Parts(series, series, series, "the same"), ("north", "east", "south", "west")
+    given = Data(parts, 10, 10, "none", "sha256:0", edge=9, ends="symbol", source_symbols=4, source_vocabulary=words)
+    torch.manual_seed(0)
+    cell = build_cell("pointer", 1, HIDDEN, {"symbols": 10, "source_symbols": 4, "source_size": 5})
+    return SequenceModel(embedding=AsTheyAre(10, 0), cell=cell, outputs=10, dropout=0.0, readout=False).eval(), given
+
+
+def test_where_a_pointer_points_is_drawn_step_by_step_as_probably_as_it_does(tmp_path, monkeypatch):
+    model, given = pointing()
+    series = given.parts.test[1]
+    found = align(model, series, edge=9)
+    assert found.symbols
+    read = torch.tensor([[9, *found.symbols]])
+    source = Source(torch.from_numpy(series.context)[None], torch.tensor([8]))
+    with torch.no_grad():
+        answers, _ = model(read, model.begin(1, source))
+    steps = len(found.symbols)
+    torch.testing.assert_close(found.weights[:steps], answers[0, :steps].softmax(-1)[:, :8])
+    assert found.weights.sum(1).max() < 1
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path: drawn.append(self))
+    draw_writing("rewrite", tmp_path / "a.png", model, given)
+    first, second, by_length = drawn[0].axes
+    assert [axes.get_ylabel() for axes in (first, second, by_length)] == ["pointed to"] * 2 + ["sequences right"]
+    np.testing.assert_array_equal(first.images[0].get_array(), found.weights[:steps])
+    texts = [given.source_vocabulary[symbol] for symbol in series.context]
+    assert [label.get_text() for label in first.get_xticklabels()] == texts
+    assert [label.get_text() for label in first.get_yticklabels()] == [texts[place] for place in found.symbols]
 
 
 def test_of_a_story_what_each_hop_looked_at_is_drawn(tmp_path):

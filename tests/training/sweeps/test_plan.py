@@ -55,6 +55,8 @@ def test_a_recipe_that_several_globs_mean_is_trained_once_and_seeds_go_on_from_i
         ('recipes = ["adding_gru"]\nseeds = 0', "Expected `int` >= 1"),
         ('recipe = "adding_gru"', "unknown field `recipe`"),
         ("recipes = [", "cannot be read"),
+        ('grid = 5\nrecipes = ["adding_gru"]', "'grid' is 5, and a table"),
+        ('set = "x"\nrecipes = ["adding_gru"]', "'set' is 'x', and a table"),
     ],
 )
 def test_a_space_that_cannot_be_is_told_in_one_line_that_names_the_key(tmp_path, content, sentence):

@@ -15,6 +15,10 @@ from matplotlib.image import imread
 from tests.conftest import ROOT
 from training.cli import main
 from training.run import RESULT
+from training.sweeps.plan import Space, plan
+from training.sweeps.watching import progress_of
+from training.sweeps.workers import Work
+from training.trainer import LOG
 
 FEW = ("--set", "training.updates=20", "--set", "training.validate_every=10", "--set", "data.options.count=200")
 SLOW = ("--set", "training.updates=4000", "--set", "training.validate_every=5", "--set", "data.options.count=200")
@@ -118,8 +122,18 @@ def test_a_sweep_that_cannot_be_is_told_in_one_line(tmp_path, capsys, arguments,
     assert not list(tmp_path.iterdir())
 
 
+def test_a_log_that_is_being_written_is_no_reason_to_stop(tmp_path):
+    [planned] = plan(Space(("adding_gru",)))
+    work = Work(planned, tmp_path)
+    for content in ("", '{"update": 3, "valid'):
+        (tmp_path / LOG).write_text(content)
+        assert progress_of(work) == ""
+    (tmp_path / LOG).write_text('{"update": 3, "train": 1.0, "validation": 0.5}\n')
+    assert progress_of(work) == "update 3/1600, validation 0.5"
+
+
 def test_a_file_that_says_all_takes_nothing_beside_it(tmp_path, capsys):
     space = tmp_path / "space.toml"
-    space.write_text('recipes = ["adding_gru"]\n')
+    space.write_text('# which architecture is best\nrecipes = ["adding_gru"]\n')
     assert main(["sweep", str(space), "--seeds", "2"]) == 2
     assert "says all of it" in capsys.readouterr().err
