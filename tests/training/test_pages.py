@@ -28,7 +28,7 @@ def test_every_architecture_is_in_the_table_with_its_page_and_every_recipe_on_th
         known, figure = Record().of(recipe), recipe.figure
         reached = figure.reached if known is None else known.median
         told = [row.split("|")[column].strip() for column in (4, 7, 8)]
-        assert told[0].split("(")[0].removesuffix(", not reached").strip() == said(reached)
+        assert told[0].split("(")[0].strip().removesuffix(", not reached") == said(reached)
         assert told[1:] == [said(figure.must), said(figure.published)]
         assert ("not reached" in told[0]) == (reached is not None and is_reached(recipe, reached) is False)
 
