@@ -28,6 +28,7 @@ class Work:
 
     Attributes:
         planned: what is to be trained.
+        folder: of its run.
         standing: how far it is.
         killed: how often its process was killed.
         complaint: the last line of one that failed.
