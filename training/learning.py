@@ -42,6 +42,8 @@ def way_to_learn(settings: TrainingSettings, model: SequenceModel, task: Task, *
     if settings.omega:
         check_omega(model.cell)
         return lambda parallel, batch, state, _: _keeping_flow(settings, model, task, batch, state)
+    if settings.facts_loss != "softmax" and not settings.facts:
+        raise WrongUse("training.facts_loss says how facts are told, and training.facts = 0 tells none: set both")
     if settings.facts:
         check_facts(model.cell)
         return lambda parallel, batch, state, _: _by_facts(settings, model, task, batch, state)
@@ -83,7 +85,8 @@ def _by_facts(settings: TrainingSettings, model: SequenceModel, task: Task, batc
     cell = check_facts(model.cell)
     ys, state, scores = cell.scored_scan(model.embedding(batch.x), state, batch.lengths)
     loss = _loss(task, model.answer(ys), batch)
-    return Learned(loss, loss + settings.facts * missed(scores, batch.facts, batch.lengths), state)
+    left = missed(scores, batch.facts, batch.lengths, loss=settings.facts_loss)
+    return Learned(loss, loss + settings.facts * left, state)
 
 
 def _forced(

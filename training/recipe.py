@@ -15,6 +15,7 @@ from training.data.forms import check_set
 from training.data.own.settings import TableData, WavData
 from training.data.settings import SetData, TextData
 from training.errors import WrongUse
+from training.facts import FactsLoss
 from training.options import Count, NotNegative, Positive, Share
 from training.tasks import TASKS
 
@@ -67,6 +68,7 @@ class TrainingSettings(_Table, frozen=True):
         accumulate: parts that a batch is learnt in, one after the other, to need less memory.
         omega: weight of the regulariser that keeps the gradient's norm over time; plain tanh and ReLU networks have it.
         facts: weight of how little a memory network's hops read of the facts that the data names, hop k of the k-th.
+        facts_loss: how that is measured, of the softmax of the scores of all sentences or by the margin of the fact's.
         forcing: of a cell that reads its own output, the probability that it reads the truth instead; it falls to
             `forcing_end` over the budget.
         precision: of the arithmetic; weights stay FP32.
@@ -90,6 +92,7 @@ class TrainingSettings(_Table, frozen=True):
     accumulate: Count = 1
     omega: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     facts: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    facts_loss: FactsLoss = "softmax"
     forcing: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     forcing_end: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     penalty: Positive = 1e-6
