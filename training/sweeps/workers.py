@@ -129,9 +129,12 @@ class Workers:
 
 
 def _environment(count: int) -> Mapping[str, str]:
-    """Share the cores: trainings whose threads wait for each other's cores take longer than one after the other."""
+    """Share the cores: trainings whose threads wait for each other's cores take longer than one after the other.
+
+    Unbuffered, since what went wrong is the last line of what a process wrote.
+    """
     threads = max(1, len(os.sched_getaffinity(0)) // count)
-    return {"OMP_NUM_THREADS": str(threads)} | os.environ
+    return {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
 
 
 def _last_line(path: Path) -> str:
