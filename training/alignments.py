@@ -8,8 +8,8 @@ def log_likelihood(logits: Tensor, labels: Tensor, times: Tensor, counts: Tensor
     """Give the logarithm of the probability of each row's labels, `[batch]`.
 
     alpha(t, u) = alpha(t-1, u) blank(t-1, u) + alpha(t, u-1) label(t, u-1), and that of the labels is
-    alpha(T-1, U) blank(T-1, U). Graves, "Sequence transduction with recurrent neural networks", 2012, section 2.4,
-    equations 16 and 17. Along u that is a sum of differences of a cumulative sum, so that a step of time is one
+    alpha(T-1, U) blank(T-1, U). Graves, "Sequence transduction with recurrent neural networks", 2012, section 2.
+    Along u that is a sum of differences of a cumulative sum, so that a step of time is one
     operation for all u.
 
     Args:

@@ -81,7 +81,9 @@ class Record:
         seeds = {**(known.seeds if known else {}), str(recipe.training.seed): trained}
         found = self._known[recipe.name] = Reached(settings_of(recipe), dict(sorted(seeds.items())))
         ordered = dict(sorted(self._known.items()))
-        self.path.write_bytes(msgspec.json.format(msgspec.json.encode(ordered), indent=1) + b"\n")
+        partial = self.path.with_name(f"{self.path.name}.partial")
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(ordered), indent=1) + b"\n")
+        partial.replace(self.path)
         return found
 
 

@@ -5,7 +5,7 @@ r"""The gated delta rule: a matrix of associations for each head; what a key had
     S_t = alpha_t (S_{t-1} - beta_t (S_{t-1} k_t) k_t') + beta_t v_t k_t'
     y_t = O [S_t q_t of all heads]
 
-Yang, Kautz and Hatamizadeh, "Gated delta networks: improving Mamba2 with delta rule", 2024, equation 10; without its
+Yang, Kautz and Hatamizadeh, "Gated delta networks: improving Mamba2 with delta rule", 2024; without its
 gate the rule is that of Schlag, Irie and Schmidhuber, "Linear transformers are secretly fast weight programmers", 2021.
 Training repeats the step: the chunked form of the paper is not here. Sums are products of matrices, whose bits ONNX
 Runtime gives alike in any batch.

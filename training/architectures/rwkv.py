@@ -5,7 +5,7 @@ r"""RWKV's time mixing: an average of all values so far, weighted by their keys,
     y_t = W_o (r_t * wkv_t)                                             w = exp(d) > 0
 
 The sums are kept by the largest exponent so far, p, so that nothing overflows: a and b are the sum with v and without
-it, over exp(p). Peng et al., "RWKV: reinventing RNNs for the transformer era", 2023, equations 11 to 18 and appendix D.
+it, over exp(p). Peng et al., "RWKV: reinventing RNNs for the transformer era", 2023, the time mixing.
 Training repeats the step.
 """
 

@@ -8,9 +8,9 @@ At a step labels are put out as long as one is more probable than the blank, `mo
 prediction on; the blank leaves the rest for the steps to come. A step answers with the logits of each of its `most`
 turns; after the blank they are the same again.
 
-Graves, "Sequence transduction with recurrent neural networks", 2012, sections 2.1 and 2.2, equations 12 to 15 for the
-output; Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013, section 3.2, for the
-joint network's tanh. Deep Learning, section 10.4, has the problem: sequences of unequal length.
+Graves, "Sequence transduction with recurrent neural networks", 2012, section 2; Graves, Mohamed and Hinton, "Speech
+recognition with deep recurrent neural networks", 2013, for the joint network's tanh. Deep Learning, section 10.4, has
+the problem: sequences of unequal length.
 """
 
 from typing import final

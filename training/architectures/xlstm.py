@@ -10,7 +10,7 @@ r"""Extended LSTMs: gates that are exponential, kept from overflowing by a state
     h_t = sigmoid(o~_t) * C_t q_t / max(|n_t' q_t|, exp(-m_t))
 
 R is block-diagonal: each head reads its own units. Beck et al., "xLSTM: extended long short-term memory", 2024,
-equations 8 to 27, the stabilised forms of appendix A. Training repeats the step.
+in the stabilised forms. Training repeats the step.
 """
 
 import math
