@@ -9,10 +9,10 @@ import numpy as np
 from models.manifest import Decode, TensorSpec
 from server.errors import RecurError
 from server.generation import draw
-from server.sampling import Drawn
+from server.sampling import Drawn, Draws
 from server.signature import Signature
 from server.spread import cut, put_together
-from server.turn import Turn
+from server.turn import Turn, joined
 from server.types import Answer, Arrays, Chunk, Ints, Slots
 
 NOTHING: Arrays = MappingProxyType({})
@@ -63,10 +63,11 @@ def _longest(specs: Sequence[TensorSpec], turn: Turn, told: Ints, first: int, st
 def _cut(signature: Signature, turn: Turn, piece: Piece, told: Ints | None) -> Iterable[tuple[Chunk, Answer]]:
     positions, outputs = turn.positions, piece.outputs
     tensors = [(spec.name, outputs[spec.name], spec.is_timed) for spec in signature.outputs]
-    drawn = iter(_drawn(signature.decode, turn, outputs))
+    drawn, given = _drawn(signature.decode, turn, outputs), 0
     for chunk, first, stop in turn.chunk_rows():
-        if chunk.draw is not None:
-            yield chunk, Answer(NOTHING, positions[first:stop], drawn=next(drawn))
+        if chunk.draws is not None and drawn is not None:
+            own, given = slice(given, given + stop - first), given + stop - first
+            yield chunk, Answer(NOTHING, positions[first:stop], drawn=drawn.rows(own))
             continue
         time = chunk.time if told is None else int(told[first:stop].max())
         found: Arrays = {
@@ -77,13 +78,14 @@ def _cut(signature: Signature, turn: Turn, piece: Piece, told: Ints | None) -> I
         yield chunk, Answer(found, positions[first:stop])
 
 
-def _drawn(decode: Decode | None, turn: Turn, outputs: Arrays) -> Sequence[Drawn]:
+def _drawn(decode: Decode | None, turn: Turn, outputs: Arrays) -> Drawn | None:
     """Draw what the chunks ask for, all together: apart it takes longer than the model."""
-    if decode is None or not any(chunk.draw for chunk in turn.chunks):
-        return ()
-    asked = {first: chunk.draw for chunk, first, _ in turn.chunk_rows() if chunk.draw is not None}
-    rows = np.array(list(asked), np.intp)
-    return draw(decode, outputs[decode.output][rows, turn.lengths[rows] - 1], list(asked.values()))
+    asked = [(chunk.draws, first, stop) for chunk, first, stop in turn.chunk_rows() if chunk.draws is not None]
+    if decode is None or not asked:
+        return None
+    rows = joined([np.arange(first, stop) for _, first, stop in asked])
+    last = outputs[decode.output][rows, turn.lengths[rows] - 1]
+    return draw(decode, last, Draws.joined([draws for draws, _, _ in asked]))
 
 
 def _put_together(

@@ -14,8 +14,9 @@ def life_of(incarnation: str | bytes) -> int:
 
 def digests(chunk: Chunk, signature: Signature) -> list[int]:
     """Digest each row: its inputs in the model's order up to its length, the length, START and END."""
-    if chunk.digest is not None:
-        return [chunk.digest] * chunk.rows
+    if chunk.digests is not None:
+        given: list[int] = chunk.digests.tolist()
+        return given
     found: list[int] = (chunk.lengths * 4 + chunk.start * 2 + chunk.end).tolist()
     for spec in signature.inputs:
         array = chunk.inputs[spec.name]

@@ -12,6 +12,7 @@ from models.errors import RowsInvalid
 from server.answers import Piece, answers, refused
 from server.assembly import assemble
 from server.catalogue import Catalogue, ServedModel
+from server.cohorts import together
 from server.errors import Internal, ModelRefused, NotFinite, QueueTimeout, RecurError, StateFull
 from server.metrics import Metrics
 from server.runtime import Runtime
@@ -73,8 +74,8 @@ class Engine:
 
     def abandon(self, scope: Scope, sequence: SequenceId, error: RecurError) -> None:
         """Refuse what is held of a sequence until its client has read."""
-        if (chunk := self._scheduler.held(scope, sequence)) is not None:
-            self.cancel(chunk)
+        if (chunk := self._scheduler.drop(scope, sequence)) is not None:
+            self._work.set()
             chunk.done(chunk, refused(chunk, error))
 
     def resume(self, chunk: Chunk) -> None:
@@ -174,7 +175,8 @@ class Engine:
             turns.commit(turn)
             self._metrics.of(model.key).judged(len(turn.replays), turn.errors.values())
             told = answers(model.runtime.signatures[turn.part], turn, pieces)
-        return [follower for chunk, answer in told if (follower := _answered(chunk, answer)) is not None]
+        followers = [follower for chunk, answer in told if (follower := _answered(chunk, answer)) is not None]
+        return list(together(followers, self._scheduler.limits(chunks[0].model.name).max_batch))
 
     async def _run(self, model: ServedModel, turn: Turn, rows: Slots, executor: Executor) -> list[Piece]:
         """Run rows together; where the graph refuses them, the halves apart: no row pays for another's values."""

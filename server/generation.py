@@ -1,12 +1,11 @@
 """Draws what models are fed next from what they answered: one step of generation, the same for the same seed."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Decode
-from server.sampling import Draw, Drawn, Sampling
+from server.columns import everyone, no_flags
+from server.sampling import Drawn, Draws, Sampling
 from server.types import Array, Ints, Words
 
 Probabilities = NDArray[np.float64]
@@ -17,32 +16,33 @@ BEFORE_THE_FIRST = 2**64 - 1
 GOLDEN, FIRST, SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
-def draw(decode: Decode, answers: Array, draws: Sequence[Draw]) -> list[Drawn]:
+def draw(decode: Decode, answers: Array, draws: Draws) -> Drawn:
     """Draw from a step's answer for each row.
 
     Args:
         decode: what kind of answers they are.
         answers: logits `[rows, symbols]` for `categorical` and `argmax`, logits `[rows, …]` for `bernoulli`, the values
             themselves for `identity`.
-        draws: one a row.
+        draws: of each row.
     """
+    rows = len(answers)
     if decode.sampling == "identity":
-        return [Drawn(answer, 0.0, ends=False) for answer in _rows(answers)]
+        return Drawn(answers, np.zeros(rows), no_flags(rows), no_flags(rows))
     logits = logits_of(decode, answers)
     if decode.sampling == "bernoulli":
         return _draw_units(decode, logits, draws)
     if decode.stop_unit:
         return _draw_or_stop(decode, logits, draws)
     symbols, log_probs = _draw_symbols(decode, logits, draws, _uniforms(draws, 1)[:, 0])
-    ends = symbols == (-1 if decode.end is None else decode.end)
-    return [*map(Drawn, _rows(symbols), log_probs.tolist(), ends.tolist())]
+    ends = no_flags(rows) if decode.end is None else symbols == decode.end
+    return Drawn(symbols, log_probs, ends, no_flags(rows))
 
 
 def draw_length(decode: Decode, seed: int) -> int:
     """Draw how many symbols a sequence is to have, at least one; no step of it draws by the same numbers."""
     weights = np.array(decode.lengths)
     weights[0] = 0.0
-    uniforms = _uniforms([Draw(Sampling(1), seed, BEFORE_THE_FIRST)], 1)[:, 0]
+    uniforms = _uniforms(Draws.of(Sampling(1), seed, BEFORE_THE_FIRST), 1)[:, 0]
     return _places(weights[None], uniforms).item()
 
 
@@ -54,17 +54,16 @@ def logits_of(decode: Decode, answers: Array) -> Probabilities:
     return logits
 
 
-def _draw_units(decode: Decode, logits: Probabilities, draws: Sequence[Draw]) -> list[Drawn]:
+def _draw_units(decode: Decode, logits: Probabilities, draws: Draws) -> Drawn:
+    rows = len(logits)
     temperatures = _temperatures(decode, draws).reshape(-1, *[1] * (logits.ndim - 1))
     uniforms = _uniforms(draws, logits[0].size).reshape(logits.shape)
     units = uniforms < _sigmoid(logits / np.where(temperatures, temperatures, 1.0))
-    log_probs = -np.logaddexp(0.0, np.where(units, -logits, logits)).reshape(len(draws), -1).sum(-1)
-    return [
-        Drawn(value, log_prob, ends=False) for value, log_prob in zip(_rows(units), log_probs.tolist(), strict=True)
-    ]
+    log_probs = -np.logaddexp(0.0, np.where(units, -logits, logits)).reshape(rows, -1).sum(-1)
+    return Drawn(units, log_probs, no_flags(rows), no_flags(rows))
 
 
-def _draw_or_stop(decode: Decode, logits: Probabilities, draws: Sequence[Draw]) -> list[Drawn]:
+def _draw_or_stop(decode: Decode, logits: Probabilities, draws: Draws) -> Drawn:
     """Draw first whether the sequence stops, by its last logit, and then a symbol; greedily it stops if that is likely.
 
     Deep Learning, section 10.2.3: a Bernoulli unit that ends the sequence.
@@ -73,15 +72,14 @@ def _draw_or_stop(decode: Decode, logits: Probabilities, draws: Sequence[Draw]) 
     stops = np.where(_temperatures(decode, draws) == 0, stop > 0, uniforms[:, 0] < _sigmoid(stop))
     symbols, log_probs = _draw_symbols(decode, np.ascontiguousarray(logits[:, :-1]), draws, uniforms[:, 1])
     log_probs = np.where(stops, -np.logaddexp(0.0, -stop), log_probs - np.logaddexp(0.0, stop))
-    values = _rows(np.where(stops, 0, symbols))
-    return [*map(Drawn, values, log_probs.tolist(), stops.tolist(), stops.tolist())]
+    return Drawn(np.where(stops, 0, symbols), log_probs, stops, stops)
 
 
 def _draw_symbols(
-    decode: Decode, logits: Probabilities, draws: Sequence[Draw], uniforms: Probabilities
+    decode: Decode, logits: Probabilities, draws: Draws, uniforms: Probabilities
 ) -> tuple[Ints, Probabilities]:
     """Give a symbol of each row, and its log-probability."""
-    rows, symbols = np.arange(len(draws)), logits.argmax(-1)
+    rows, symbols = everyone(len(logits)), logits.argmax(-1)
     shifted = logits - logits[rows, symbols][:, None]
     weights = np.exp(shifted)
     sums, temperatures = np.log(weights.sum(-1)), _temperatures(decode, draws)
@@ -95,24 +93,23 @@ def _draw_symbols(
     return symbols, shifted[rows, symbols] - sums
 
 
-def _chosen(scaled: Probabilities, weights: Probabilities, draws: Sequence[Draw], uniforms: Probabilities) -> Ints:
+def _chosen(scaled: Probabilities, weights: Probabilities, draws: Draws, uniforms: Probabilities) -> Ints:
     """Draw a symbol of each row, of the most probable ones where a row asks for that."""
     chosen = _places(weights, uniforms)
-    some = np.flatnonzero([draw.how.top_k > 0 or draw.how.top_p < 1.0 for draw in draws])
+    some = np.flatnonzero((draws.top_k > 0) | (draws.top_p < 1.0))
     if len(some):
-        hows = [draws[row].how for row in some.tolist()]
-        chosen[some] = _chosen_of_the_most_probable(scaled[some], hows, uniforms[some])
+        chosen[some] = _chosen_of_the_most_probable(scaled[some], draws.rows(some), uniforms[some])
     return chosen
 
 
-def _chosen_of_the_most_probable(scaled: Probabilities, hows: Sequence[Sampling], uniforms: Probabilities) -> Ints:
+def _chosen_of_the_most_probable(scaled: Probabilities, draws: Draws, uniforms: Probabilities) -> Ints:
     # By the logits: the weights of two that are nearly alike may be the same number.
     order = np.argsort(-scaled, axis=-1, kind="stable")
     ranked, ranks = np.exp(np.take_along_axis(scaled, order, -1)), np.arange(scaled.shape[1])
-    ranked[ranks >= np.array([how.top_k or len(ranks) for how in hows])[:, None]] = 0.0
+    ranked[ranks >= np.where(draws.top_k, draws.top_k, len(ranks))[:, None]] = 0.0
     sums = ranked.cumsum(-1)
     # So many that together they have the share: what comes before the last of them has less.
-    ranked[(sums - ranked) / sums[:, -1:] >= np.array([how.top_p for how in hows])[:, None]] = 0.0
+    ranked[(sums - ranked) / sums[:, -1:] >= draws.top_p[:, None]] = 0.0
     chosen: Ints = np.take_along_axis(order, _places(ranked, uniforms)[:, None], -1)[:, 0]
     return chosen
 
@@ -129,27 +126,20 @@ def _places(weights: Probabilities, uniforms: Probabilities) -> Ints:
     return places
 
 
-def _rows(values: NDArray[np.generic]) -> list[Array]:
-    """Cut `[rows, …]` into `[1, …]`: a view costs a third of an array."""
-    return [values[row : row + 1] for row in range(len(values))]
-
-
-def _temperatures(decode: Decode, draws: Sequence[Draw]) -> Probabilities:
+def _temperatures(decode: Decode, draws: Draws) -> Probabilities:
     """Give what each row's logits are divided by; 0 takes the most probable."""
     if decode.sampling == "argmax":
-        return np.zeros(len(draws))
-    return np.array([draw.how.temperature for draw in draws])
+        return np.zeros(len(draws.seeds))
+    return draws.temperatures
 
 
-def _uniforms(draws: Sequence[Draw], count: int) -> Probabilities:
+def _uniforms(draws: Draws, count: int) -> Probabilities:
     """Numbers from 0 to 1, `[rows, count]`, that belong to one step of one generation, whatever was drawn before.
 
     Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014: SplitMix64, from the mixed seed on.
     """
-    seeds = np.array([draw.seed for draw in draws], np.uint64)
-    numbers = np.array([draw.number for draw in draws], np.uint64)
-    places = numbers[:, None] * np.uint64(count) + np.arange(1, count + 1, dtype=np.uint64)
-    words = _mixed(_mixed(seeds)[:, None] + (places * GOLDEN).astype(np.uint64))
+    places = draws.numbers[:, None] * np.uint64(count) + np.arange(1, count + 1, dtype=np.uint64)
+    words = _mixed(_mixed(draws.seeds)[:, None] + (places * GOLDEN).astype(np.uint64))
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

@@ -3,10 +3,9 @@
 import heapq
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import count
-from types import MappingProxyType
 from typing import final
 
 import numpy as np
@@ -69,8 +68,7 @@ class Schedule:
 # A lane holds chunks that may run together, the one due first at its top; they are padded to the longest of them.
 LaneKey = tuple[Part, int, tuple[int, ...]]
 Lane = list[tuple[float, int, Chunk]]
-Followers = Mapping[tuple[Scope, SequenceId], Chunk]
-NO_FOLLOWERS: Followers = MappingProxyType({})
+NOBODY: Set[SequenceId] = frozenset()
 
 
 @final
@@ -147,13 +145,20 @@ class Scheduler:
         Args:
             chunks: what was scheduled together.
             seconds: how long the runtime took.
-            followers: chunks that go on with a sequence of theirs.
+            followers: chunks that go on with sequences of theirs.
         """
         if chunks:
             self._used[chunks[0].model] += seconds
-        continued = {(chunk.scope, chunk.ids[0]): chunk for chunk in followers}
+        going: dict[Scope, set[SequenceId]] = {}
+        for follower in followers:
+            going.setdefault(follower.scope, set()).update(follower.ids)
+            follower.due = self._due(follower)
+            if follower.held:
+                self._hold(follower)
+            else:
+                self._make_ready(follower)
         for chunk in chunks:
-            self._close_lines(chunk, continued)
+            self._close_lines(chunk, going.get(chunk.scope, NOBODY))
 
     def resume(self, chunk: Chunk) -> None:
         """Make a chunk ready that was held, if it is still wanted."""
@@ -162,9 +167,18 @@ class Scheduler:
             self._count(chunk, -1)
             self._make_ready(chunk)
 
-    def held(self, scope: Scope, sequence: SequenceId) -> Chunk | None:
-        """Find the chunk of a sequence that waits until its client has read."""
-        return self._held.get((scope, sequence))
+    def drop(self, scope: Scope, sequence: SequenceId) -> Chunk | None:
+        """Give up the row of a sequence that waits until its client has read; gives it as a chunk, None for none."""
+        held = self._held.get((scope, sequence))
+        if held is None:
+            return None
+        if held.rows == 1:
+            self.cancel(held)
+            return held
+        del self._held[scope, sequence]
+        dropped = held.take_out(np.array([held.ids.index(sequence)]))
+        self._close_lines(dropped)
+        return dropped
 
     def holds(self, scope: Scope, sequence: SequenceId) -> bool:
         """Whether a chunk of the sequence waits or is in flight."""
@@ -252,20 +266,16 @@ class Scheduler:
         chunk.waits = "line"
         self._count(chunk, 1)
 
-    def _close_lines(self, chunk: Chunk, followers: Followers = NO_FOLLOWERS) -> None:
+    def _close_lines(self, chunk: Chunk, going: Set[SequenceId] = NOBODY) -> None:
+        """Let the sequences of a chunk be idle, or begin what they have next, but for those that are going on."""
         lines = self._lines[chunk.scope]
-        if not followers and (not lines.waiting or lines.waiting.keys().isdisjoint(chunk.ids)):
-            lines.busy.difference_update(chunk.ids)
+        left = [sequence for sequence in chunk.ids if sequence not in going] if going else chunk.ids
+        if not lines.waiting or lines.waiting.keys().isdisjoint(left):
+            lines.busy.difference_update(left)
             return
-        for sequence in chunk.ids:
+        for sequence in left:
             line = lines.waiting.get(sequence)
-            if follower := followers.get((chunk.scope, sequence)):
-                follower.due = self._due(follower)
-                if follower.held:
-                    self._hold(follower)
-                else:
-                    self._make_ready(follower)
-            elif line is None or not self._advance(line):
+            if line is None or not self._advance(line):
                 lines.busy.discard(sequence)
                 lines.waiting.pop(sequence, None)
 
@@ -286,18 +296,20 @@ class Scheduler:
         name = chunk.model.name
         self._waiting[name] += change
         # Later steps of requests that were let in before take nobody's place.
-        if not chunk.before:
+        if chunk.before is None:
             self._placed[name] += change
             self._placed_in_all += change
 
     def _hold(self, chunk: Chunk) -> None:
         chunk.waits = "hold"
-        self._held[chunk.scope, chunk.ids[0]] = chunk
+        for sequence in chunk.ids:
+            self._held[chunk.scope, sequence] = chunk
         self._count(chunk, 1)
 
     def _let_go(self, chunk: Chunk) -> None:
         if chunk.waits == "hold":
-            del self._held[chunk.scope, chunk.ids[0]]
+            for sequence in chunk.ids:
+                del self._held[chunk.scope, sequence]
 
     def _make_ready(self, chunk: Chunk) -> None:
         model = chunk.model

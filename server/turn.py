@@ -71,8 +71,9 @@ class Turn:
         self.lives = joined([chunk.lives for chunk in self.chunks])
         numbered = self.steps != UNNUMBERED
         self.numbered = numbered if numbered.any() else None
-        if any(chunk.before for chunk in self.chunks):
-            self.spans = self.lengths + np.repeat([chunk.before for chunk in self.chunks], np.diff(self._firsts))
+        if any(chunk.before is not None for chunk in self.chunks):
+            before = [constant(0, chunk.rows) if chunk.before is None else chunk.before for chunk in self.chunks]
+            self.spans = self.lengths + joined(before)
         if self.part == "peek":
             self.advances = constant(0, rows)
 

@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, NamedTuple, final
+from typing import Literal, NamedTuple, Protocol, final
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.device_array import Rows
 from server.errors import RecurError
-from server.sampling import Draw, Drawn
+from server.sampling import Drawn, Draws
 
 Array = NDArray[np.generic]
 Arrays = Mapping[str, Array]
@@ -76,7 +76,7 @@ class Answer(msgspec.Struct, frozen=True, eq=False):
         positions: steps that each row's sequence has had, `[rows]`.
         replayed: the rows whose stored answer is given again, `[rows]`; None for none.
         errors: by row; empty where all is well.
-        drawn: what is fed back, where the chunk asked for a draw and ran.
+        drawn: what is fed back, where the chunk asked for draws and all of the batch ran.
     """
 
     outputs: Arrays
@@ -132,10 +132,11 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
         waits: in its lane for its turn, or in the line of its sequence for the chunk before it.
         timer: what gives it up at its deadline.
         cuts: the chunks that took its place, where its rows could not all run together, or it goes on.
-        digest: of the request of which this is a later step; None for the chunk's own inputs.
-        before: steps that the request has had in earlier chunks.
+        digests: of the requests of which these are later steps, `[rows]`; None for the chunk's own inputs.
+        before: steps that the requests have had in earlier chunks, `[rows]`; None for a request's first.
         held: it waits until its client has read, though its turn may come.
-        draw: what is to be drawn from the answer to the last step, of one row.
+        draws: what is to be drawn from the answers to the last steps, of each row.
+        cohort: whose chunks go on as one.
         lease: the rows' own slots, where they are all of the one sequence that `ids` has; None where each has its own.
     """
 
@@ -166,11 +167,12 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
     waits: Literal["lane", "line", "hold"] | None = None
     cuts: "list[Chunk]" = []
     timer: asyncio.TimerHandle | None = None
-    digest: int | None = None
-    before: int = 0
+    digests: Words | None = None
+    before: Ints | None = None
     held: bool = False
     lease: Lease | None = None
-    draw: Draw | None = None
+    draws: Draws | None = None
+    cohort: "Cohort | None" = None
 
     @property
     def rows(self) -> int:
@@ -193,8 +195,27 @@ class Chunk(msgspec.Struct, eq=False, kw_only=True):
             steps=self.steps[rows],
             lives=self.lives[rows],
             place=rows if self.place is None else self.place[rows],
+            digests=None if self.digests is None else self.digests[rows],
+            before=None if self.before is None else self.before[rows],
+            draws=None if self.draws is None else self.draws.rows(rows),
             cuts=[],
         )
+
+    def take_out(self, rows: Ints) -> "Chunk":
+        """Take some of the rows out, which are given as a chunk; the others stay."""
+        taken, left = self.cut_out(rows), self.cut_out(np.setdiff1d(np.arange(self.rows), rows))
+        for name in self.__struct_fields__:
+            if name != "cuts":
+                setattr(self, name, getattr(left, name))
+        return taken
+
+
+class Cohort(Protocol):
+    """Requests that go on together, each with one row of the same chunk."""
+
+    def join(self, chunks: Sequence[Chunk]) -> Chunk:
+        """Make one chunk of the rows of several."""
+        ...
 
 
 Done = Callable[[Chunk, Answer], "Chunk | None"]

@@ -15,9 +15,10 @@ from server.codec.tensors import Tensors
 from server.errors import InvalidRequest, RecurError, VersionMismatch
 from server.limits import Limits
 from server.metrics import UNKNOWN, Metrics
+from server.rpc.cohort import Answers, checked_answers
 from server.rpc.exchange import Exchange, Reply
 from server.rpc.gathering import Gathering
-from server.rpc.generating import Answers, Generating, checked_answers
+from server.rpc.generating import Generating
 from server.rpc.parts import parts, same_tensors
 from server.rpc.prompt import Prompt
 from server.rpc.scoring import Scoring

@@ -19,7 +19,7 @@ from server.generation import draw_length
 from server.limits import Limits
 from server.rpc.exchange import Exchange
 from server.rpc.parts import size_of
-from server.sampling import Draw, Sampling
+from server.sampling import Sampling
 from server.types import UNNUMBERED, Array, Chunk, Done, Lease, Scope
 
 
@@ -58,7 +58,8 @@ class Prompt:
         self._counted = chunk.steps.item(0) != UNNUMBERED
         self._others = {name: of for name, of in self._tensors.inputs.items() if name != self.decode.input}
         [digest] = digests(chunk, exchange.signature)
-        chunk.digest = xxh3_64_intdigest(msgspec.json.encode(self.how), digest)
+        self._digest = xxh3_64_intdigest(msgspec.json.encode(self.how), digest)
+        chunk.digests = np.array([self._digest], np.uint64)
         self.length = chunk.lengths.item(0)
         self.seed = self._seed()
         if self.decode.lengths and chunk.starts:
@@ -72,24 +73,14 @@ class Prompt:
             return self.how.seed
         if not self._counted:
             return secrets.randbits(64)
-        assert self._chunk.digest is not None
-        return self._chunk.digest ^ self._chunk.lives.item(0)
+        return self._digest ^ self._chunk.lives.item(0)
 
     @property
     def first(self) -> int:
         """Steps that the sequence had before the prompt, where they are counted."""
         return self._chunk.steps.item(0)
 
-    def following(
-        self,
-        chunk: Chunk,
-        values: Array,
-        position: int,
-        generated: int,
-        *,
-        draw: Draw | None = None,
-        held: bool = False,
-    ) -> Chunk:
+    def following(self, chunk: Chunk, values: Array, position: int, generated: int) -> Chunk:
         """Make the chunk of one step after another.
 
         Args:
@@ -97,18 +88,14 @@ class Prompt:
             values: what is fed to it, `[rows, …]` as one step of the decoded input.
             position: steps that the sequence has had.
             generated: steps of those that the request has had after its prompt.
-            draw: from what comes of it.
-            held: whether it waits until the client has read.
         """
         following = msgspec.structs.replace(
-            chunk if chunk.before else self._single(chunk),
+            self._single(chunk) if chunk.before is None else chunk,
             inputs={self.decode.input: values.astype(NUMPY[self.spec.dtype], copy=False)[:, None], **self._others},
             steps=np.array([position], np.int64) if self._counted else self._chunk.steps,
-            before=self.length + generated,
+            before=constant(self.length + generated, len(values)),
             arrived=time.monotonic(),
             cuts=[],
-            draw=draw,
-            held=held,
         )
         self._chunk.cuts = [following]
         return following
@@ -136,6 +123,7 @@ class Prompt:
         following.lease, following.plain = lease, True
         following.start = following.end = no_flags(rows)
         following.steps, following.lives = constant(UNNUMBERED, rows), no_words(rows)
+        following.digests = no_words(rows)
         return following
 
     def _tell_length(self, chunk: Chunk) -> None:

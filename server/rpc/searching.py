@@ -9,8 +9,9 @@ from server.beams import Beams
 from server.codec.answers import Tensor, encode_generated, text_tensor
 from server.errors import NotFinite, RecurError
 from server.generation import NO_PROBABILITIES
+from server.rpc.cohort import Answers
 from server.rpc.exchange import Exchange
-from server.rpc.generating import Answers, Reason
+from server.rpc.generating import Reason
 from server.rpc.prompt import Prompt
 from server.sessions import Sessions
 from server.types import Answer, Array, Arrays, Chunk, Lease, Scope

@@ -3,15 +3,17 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from functools import partial
 from typing import final
+from weakref import WeakValueDictionary
 
 import grpc
 
 from server.codec.answers import encode_stream_answer
 from server.codec.request import id_of
 from server.errors import Internal, RecurError
+from server.rpc.cohort import Cohort
 from server.rpc.inbox import Inbox
 from server.rpc.status import notice, stream_error
 from server.types import Chunk, Event, Scope, SequenceId, Watch
@@ -42,6 +44,7 @@ class Stream:
         self._watch = Watch(self._notify)
         self._unanswered = 0
         self._held: list[Callable[[], None]] = []
+        self.cohorts: MutableMapping[Hashable, Cohort] = WeakValueDictionary()
         self._behind = False
         self.open = self._reads = True
         self._loop = asyncio.get_running_loop()

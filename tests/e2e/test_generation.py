@@ -19,7 +19,7 @@ from models.repository import Repository
 from server.generation import draw
 from server.pb import grpc_service_pb2 as pb
 from server.pb import grpc_service_pb2_grpc as stubs
-from server.sampling import Draw, Sampling
+from server.sampling import Draws, Sampling
 from tests import zoo, zoo_roles
 from tests.e2e.conftest import talk
 from tests.wire import ask, output, position, refused, tensor
@@ -66,10 +66,10 @@ def written(model: CheckedModel, prompt: str, how: Sampling) -> tuple[str, list[
     x, text, log_probs = np.array([indices(prompt)]), "", []
     for number in range(how.max_steps):
         outputs, states = model.runner.run({"x": x}, np.array([x.shape[1]]), states)
-        [drawn] = draw(model.manifest.decode, outputs["y"][:, -1], [Draw(how, how.seed, number)])
-        text += zoo_roles.ALPHABET[drawn.value.item()]
-        log_probs.append(drawn.log_prob)
-        x = drawn.value.reshape(1, 1)
+        drawn = draw(model.manifest.decode, outputs["y"][:, -1], Draws.of(how, how.seed, number))
+        text += zoo_roles.ALPHABET[drawn.values.item()]
+        log_probs.append(drawn.log_probs.item())
+        x = drawn.values.reshape(1, 1)
     return text, log_probs
 
 

@@ -1,4 +1,5 @@
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,15 +9,29 @@ from hypothesis.extra.numpy import arrays
 
 from models.manifest import Decode
 from server.generation import draw
-from server.sampling import Draw, Sampling
+from server.sampling import Draws, Sampling
 
 CATEGORICAL = Decode("y", "x", "categorical", end=2)
 LOGITS = np.array([0.5, -1.0, 2.0, 0.0], np.float32)
 DRAWS = 4000
 
 
+class One(NamedTuple):
+    """One row of what was drawn."""
+
+    value: np.ndarray
+    log_prob: float
+    ends: bool
+    stops: bool
+
+
+def each(drawn):
+    columns = (drawn.values[:, None], drawn.log_probs.tolist(), drawn.ends.tolist(), drawn.stops.tolist())
+    return [One(*row) for row in zip(*columns, strict=True)]
+
+
 def drawn(logits=LOGITS, *, decode=CATEGORICAL, seed=1, number=0, **how):
-    [found] = draw(decode, np.asarray(logits, np.float32)[None], [Draw(Sampling(9, **how), seed, number)])
+    [found] = each(draw(decode, np.asarray(logits, np.float32)[None], Draws.of(Sampling(9, **how), seed, number)))
     return found
 
 
@@ -99,7 +114,8 @@ STOPS = Decode("y", "x", "categorical", stop_unit=True)
 
 def test_a_unit_that_stops_is_drawn_before_the_symbol_and_as_often_as_it_says():
     answer = np.array([0.0, 1.0, -1.0, -0.5])
-    drawn = draw(STOPS, np.stack([answer] * 4000), [Draw(Sampling(9), seed, 3) for seed in range(4000)])
+    draws = Draws.joined([Draws.of(Sampling(9), seed, 3) for seed in range(4000)])
+    drawn = each(draw(STOPS, np.stack([answer] * 4000), draws))
     stops = sum(one.stops for one in drawn) / len(drawn)
     assert stops == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.03)
     assert all(one.ends == one.stops for one in drawn)
@@ -127,9 +143,9 @@ HOWS = [Sampling(9), Sampling(9, temperature=0.0), Sampling(9, temperature=0.3, 
     st.sampled_from([CATEGORICAL, STOPS, Decode("y", "x", "bernoulli"), Decode("y", "x", "identity")]),
 )
 def test_a_row_is_drawn_to_the_same_bits_whatever_rows_are_drawn_with_it(answers, seed, decode):
-    draws = [Draw(HOWS[row % len(HOWS)], seed + row % 3, row) for row in range(len(answers))]
-    together = draw(decode, answers, draws)
+    draws = Draws.joined([Draws.of(HOWS[row % len(HOWS)], seed + row % 3, row) for row in range(len(answers))])
+    together = each(draw(decode, answers, draws))
     for row, found in enumerate(together):
-        [alone] = draw(decode, answers[row : row + 1], draws[row : row + 1])
+        [alone] = each(draw(decode, answers[row : row + 1], draws.rows(slice(row, row + 1))))
         assert np.array_equal(alone.value, found.value)
         assert alone[1:] == found[1:]
