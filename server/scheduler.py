@@ -177,6 +177,7 @@ class Scheduler:
             return held
         del self._held[scope, sequence]
         dropped = held.take_out(np.array([held.ids.index(sequence)]))
+        self._count(dropped, -1)
         self._close_lines(dropped)
         return dropped
 
@@ -190,7 +191,7 @@ class Scheduler:
         return None if line is None else line.starting
 
     def waiting(self, model: str) -> int:
-        """How many chunks of the model wait."""
+        """How many requests for the model wait, or pieces of them."""
         return self._waiting[model]
 
     def crowded(self, model: str) -> bool:
@@ -294,7 +295,8 @@ class Scheduler:
     def _count(self, chunk: Chunk, change: int) -> None:
         """Count a chunk that begins to wait or waits no more."""
         name = chunk.model.name
-        self._waiting[name] += change
+        # Each row of a cohort is a request of its own.
+        self._waiting[name] += change if chunk.cohort is None else change * chunk.rows
         # Later steps of requests that were let in before take nobody's place.
         if chunk.before is None:
             self._placed[name] += change

@@ -42,7 +42,8 @@ async def test_generations_of_one_stream_are_rows_of_one_chunk(served):
     served.reader.reads = False
     sent = [served.send(asked(number)) for number in (1, 2, 3)]
     await served.reader.held()
-    assert served.server.scheduler.waiting("adder") == 1
+    assert served.server.scheduler.waiting("adder") == 3
+    assert len(set(map(id, served.server.scheduler._held.values()))) == 1
     while not all(last.done() for last in sent):
         served.reader.resume()
         await asyncio.sleep(0)
@@ -55,7 +56,7 @@ async def test_one_of_another_priority_has_a_chunk_of_its_own(served):
     served.reader.reads = False
     sent = [served.send(asked(number, priority=number)) for number in (1, 2)]
     await served.reader.held()
-    assert served.server.scheduler.waiting("adder") == 2
+    assert len(set(map(id, served.server.scheduler._held.values()))) == 2
     served.reader.reads = True
     for cohort in list(served.reader.cohorts.values()):
         cohort._resume()
@@ -121,6 +122,7 @@ async def test_one_that_is_given_up_while_all_wait_leaves_the_others_and_its_seq
     scope = served.chunks[0].scope
     served.server.engine.abandon(scope, 2, RecurError("given up"))
     assert (await result(sent[1])).sentence == "given up"
+    assert served.server.scheduler.waiting("adder") == 2
     assert columns(await result(behind))["y"].item() == 107
     served.reader.reads = True
     served.reader.resume()
