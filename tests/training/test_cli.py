@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,6 +55,23 @@ def test_train_does_the_whole_job(tmp_path, text_file, capsys):
     assert str(only_run(tmp_path)) in said
     assert str(tmp_path / "models" / "small" / "1") in said
     assert re.search(r"done in \d+ s", said)
+
+
+def blocks_interrupts(process: subprocess.Popen[str]) -> bool:
+    found = re.search(r"^SigBlk:\s+(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) >> (signal.SIGINT - 1) & 1)
+
+
+def test_an_interrupt_while_it_starts_is_not_lost(tmp_path, text_file):
+    arguments = launch(*train_arguments(tmp_path, text_file, **{"training.updates": 100_000}))
+    process = subprocess.Popen(arguments, cwd=ROOT, env=ENVIRONMENT, text=True, stderr=subprocess.PIPE)
+    while not blocks_interrupts(process):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, wrong = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert wrong.startswith("training: stopped; ")
+    assert "Traceback" not in wrong
 
 
 def test_the_run_folder_is_named_after_the_recipe_and_its_settings(tmp_path, text_file):
