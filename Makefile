@@ -11,12 +11,15 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PERF_ANALYZER := build/perf_analyzer
+PEERS := triton mosec litserve
+# Triton's wheel runs models by a Python 3.11.4 or older of its own, on the modules of this one, which must not be newer.
+PEER_PYTHON ?= /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults mutants lint format proto bench clean
+.PHONY: help demo test faults mutants lint format proto bench bench-peers clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo.done ## train on text, export, verify, publish, serve, stream; TEXT=file.txt for your own text
 	@$(PY) -m demo $(if $(TEXT),--text "$(TEXT)")
@@ -48,6 +51,16 @@ proto: $(VENV)/test.done ## generate server/pb from proto/
 
 bench: $(VENV)/test.done ## speed beside a bare echo and ONNX Runtime; writes build/bench.json
 	@$(PY) -m benchmarks $(if $(WORK),--work $(WORK))
+
+bench-peers: $(VENV)/test.done $(PEERS:%=build/peers/%/done) ## calls of one step, beside Triton, mosec and LitServe with the same model
+	@$(PY) -m benchmarks.peers
+
+build/peers/%/done: benchmarks/peers/%.txt
+	@echo 'installing $* into build/peers/$* (once)'
+	@rm -rf build/peers/$*
+	@$(PEER_PYTHON) -m venv build/peers/$*
+	@build/peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 clean: ## remove what was installed and built, but no models and no runs
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage recur.egg-info

@@ -30,7 +30,7 @@ def _measured(work: str, records: list[Record]) -> bool:
             records.append(record)
             _say(line(record))
     except (Unmeasured, RuntimeError) as error:
-        _say(f"{work:<15} not measured: {error}")
+        _say(f"{work:<22} not measured: {error}")
         return False
     return True
 

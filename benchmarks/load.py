@@ -1,9 +1,10 @@
 """The load: callers with one request under way each, as fast as the server answers.
 
 `python -m benchmarks.load ADDRESS WAY CALLERS SIZE` prints steps a second. WAY is `stream` (a sequence on a stream of
-its own; SIZE steps a message), `unary` (the same over calls) or `rows` (CALLERS requests under way on one stream, each
-with SIZE sequences of its own). Requests are serialised before, and single steps' answers are not parsed, so that the
-client's core does less than the server's.
+its own; SIZE steps a message), `unary` (the same over calls), `keyed` (calls that tell the sequence by an input, for a
+server that knows of none) or `rows` (CALLERS requests under way on one stream, each with SIZE sequences of its own).
+Requests are serialised before, and single steps' answers are not parsed, so that the client's core does less than the
+server's.
 
 An answer takes about two thirds of the time on the client's core that perf_analyzer needs for it.
 """
@@ -11,7 +12,7 @@ An answer takes about two thirds of the time on the client's core that perf_anal
 import asyncio
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +21,10 @@ import uvloop
 
 from benchmarks.answers import Refused, check_rows, check_step
 from benchmarks.calls import Stream, unary
-from benchmarks.requests import lane_request, step_request
+from benchmarks.requests import keyed_request, lane_request, step_request
 
 WARM_SECONDS, SECONDS = 0.5, 2.0
+Caller = asyncio.Future[None]
 
 
 @dataclass(slots=True)
@@ -40,10 +42,7 @@ async def drive(
     async with grpc.aio.insecure_channel(address) as channel:
         tasks = [asyncio.create_task(caller) for caller in _callers(channel, way, callers, size, tally)]
         try:
-            await _run_for(warm_seconds, tasks)
-            before, began = tally.steps, time.perf_counter()
-            await _run_for(seconds, tasks)
-            return (tally.steps - before) / (time.perf_counter() - began)
+            return await run_for(warm_seconds, seconds, tasks, tally)
         finally:
             for task in tasks:
                 task.cancel()
@@ -55,15 +54,22 @@ def _callers(
 ) -> list[Coroutine[Any, Any, None]]:
     if way == "rows":
         return [row_stream(channel, callers, size, tally)]
-    caller = {"stream": step_stream, "unary": step_calls}[way]
+    caller = {"stream": step_stream, "unary": step_calls, "keyed": keyed_calls}[way]
     return [caller(channel, number + 1, size, tally) for number in range(callers)]
 
 
-async def _run_for(seconds: float, tasks: list[asyncio.Task[None]]) -> None:
-    """Let the callers go on for a while; none ends but with an error, which is raised."""
-    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        task.result()
+async def run_for(warm_seconds: float, seconds: float, callers: Sequence[Caller], tally: Tally) -> float:
+    """Give steps a second, once the callers are warm; none ends but with an error, which is raised."""
+    await _wait(warm_seconds, callers)
+    before, began = tally.steps, time.perf_counter()
+    await _wait(seconds, callers)
+    return (tally.steps - before) / (time.perf_counter() - began)
+
+
+async def _wait(seconds: float, callers: Sequence[Caller]) -> None:
+    done, _ = await asyncio.wait(callers, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for caller in done:
+        caller.result()
 
 
 async def step_stream(channel: grpc.aio.Channel, sequence: int, steps: int, tally: Tally) -> None:
@@ -82,6 +88,14 @@ async def step_calls(channel: grpc.aio.Channel, sequence: int, steps: int, tally
     call = unary(channel)
     await call(step_request(sequence, steps=steps, start=True))
     request = step_request(sequence, steps=steps)
+    while True:
+        await call(request)
+        tally.steps += steps
+
+
+async def keyed_calls(channel: grpc.aio.Channel, sequence: int, steps: int, tally: Tally) -> None:
+    """One sequence, a call a step, of a server that knows of no sequences."""
+    call, request = unary(channel), keyed_request(sequence)
     while True:
         await call(request)
         tally.steps += steps

@@ -62,13 +62,13 @@ def compare(
     )
 
 
-HEADER = f"{'work':<15} {'value':>10} {'unit':<9} {'reference':<12} {'value':>10} {'ratio':>6} {'spread':>7}  bar"
+HEADER = f"{'work':<22} {'value':>10} {'unit':<9} {'reference':<12} {'value':>10} {'ratio':>6} {'spread':>7}  bar"
 
 
 def line(record: Record) -> str:
     """Write a record as a line of the table."""
     return (
-        f"{record.work:<15} {_number(record.value):>10} {record.unit:<9} {record.reference:<12} "
+        f"{record.work:<22} {_number(record.value):>10} {record.unit:<9} {record.reference:<12} "
         f"{_number(record.reference_value):>10} {record.ratio:>6.2f} {record.spread:>7.0%}  {_bar(record)}".rstrip()
     )
 

@@ -21,6 +21,14 @@ def step_request(sequence: int, *, steps: int = 1, start: bool = False) -> bytes
     return message.SerializeToString()
 
 
+def keyed_request(sequence: int) -> bytes:
+    """Serialise a step of a sequence that is told by an input, as a server is asked that knows of no sequences."""
+    message = pb.ModelInferRequest(model_name=MODEL, id=str(sequence))
+    _add(message, "x", "FP32", step_values(sequence))
+    _add(message, "sequence_id", "INT64", np.array([[sequence]]))
+    return message.SerializeToString()
+
+
 def lane_request(lane: int, rows: int, *, start: bool = False) -> bytes:
     """Serialise a step of each of a lane's sequences; no other lane has the same ones."""
     sequences = np.arange(lane * rows + 1, (lane + 1) * rows + 1)
@@ -56,6 +64,11 @@ def rows_request(
     if position is not None:
         _add(message, "recur_step", "INT64", np.full(rows, position, np.int64))
     return message.SerializeToString()
+
+
+def step_values(sequence: int) -> NDArray[np.float32]:
+    """Give a step of a sequence, `[1, 1, features]`."""
+    return _values(sequence, (1, 1, FEATURES))
 
 
 def _add(message: pb.ModelInferRequest, name: str, datatype: str, array: NDArray[np.generic]) -> None:

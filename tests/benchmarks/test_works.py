@@ -256,7 +256,7 @@ def test_a_work_that_cannot_be_done_is_a_line_and_the_others_go_on(monkeypatch, 
     monkeypatch.setattr(sys, "argv", ["benchmarks"])
     assert command.main() == 1
     printed = capsys.readouterr().out.splitlines()
-    assert printed[2] == "first           not measured: the server does not serve it"
+    assert printed[2] == "first                  not measured: the server does not serve it"
     assert printed[3].startswith("second")
     assert '"work": "second"' in (tmp_path / "bench.json").read_text()
 
