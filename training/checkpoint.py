@@ -29,6 +29,7 @@ class Progress:
         clipped: how many of those updates had their gradient clipped.
         history: rows of update, training and validation loss.
         clips: the share of clipped updates before each validation.
+        figures: of each validation, in the task's metric.
         seconds: spent in updates.
     """
 
@@ -41,6 +42,7 @@ class Progress:
     clipped: int = 0
     history: list[tuple[int, float, float]] = field(default_factory=list)
     clips: list[float] = field(default_factory=list)
+    figures: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
     @property

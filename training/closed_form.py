@@ -39,10 +39,16 @@ def fit_readout(settings: TrainingSettings, model: SequenceModel, task: Task, da
     readout.bias.copy_(bias)
     seconds = time.monotonic() - began
     train, validation = (
-        evaluate(model, task, part, unscored=settings.washout).loss
-        for part in (data.parts.train, data.parts.validation)
+        evaluate(model, task, part, unscored=settings.washout) for part in (data.parts.train, data.parts.validation)
     )
-    return Progress(update=1, best=validation, history=[(1, train, validation)], clips=[0.0], seconds=seconds)
+    return Progress(
+        update=1,
+        best=validation.loss,
+        history=[(1, train.loss, validation.loss)],
+        clips=[0.0],
+        figures=[validation.figure],
+        seconds=seconds,
+    )
 
 
 def _checked(model: SequenceModel, data: Data) -> torch.nn.Linear:

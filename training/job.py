@@ -50,7 +50,7 @@ from training.run import (
 )
 from training.tasks import open_task
 from training.tasks.base import Task
-from training.trainer import Trainer
+from training.trainer import LOG, Trainer, write_log
 from training.verify import TOLERANCE, verify, verify_start
 
 STAGES = ("train", "export", "verify", "publish", "quantize")
@@ -128,6 +128,7 @@ class Job:
         self._say(f"train: {recipe.architecture} on {_amount(data)}, {learnt:,} parameters, {how}\n")
         if settings.solver == "ridge":
             progress = fit_readout(settings, model, task, data)
+            write_log(self._run.path(LOG), progress)
         else:
             progress = self._fit(model, task, data)
         if is_first():

@@ -144,6 +144,7 @@ class Trainer:
         progress.losses, progress.clipped = [], 0
         progress.history.append((progress.update, train, validation))
         progress.clips.append(clips)
+        progress.figures.append(found.figure)
         progress.since_best += 1
         if validation < progress.best:
             progress.best, progress.since_best = validation, 0
@@ -180,7 +181,7 @@ class Trainer:
         }
         if self.is_first:
             save_checkpoint(self._folder, self._progress, self._model, self._optimizer)
-            _write_log(self._folder / LOG, self._progress)
+            write_log(self._folder / LOG, self._progress)
 
     def _open(self, train: Sequences) -> Batches:
         settings, processes = self._settings, Processes(self._fabric.global_rank, self._fabric.world_size)
@@ -256,9 +257,11 @@ def _signals() -> Iterator[Event]:
             signal.signal(number, handler)
 
 
-def _write_log(path: Path, progress: Progress) -> None:
+def write_log(path: Path, progress: Progress) -> None:
     """Write a JSON line a validation, whole each time, so that a resumed run leaves no line twice."""
-    names = ("update", "train", "validation")
-    rows = zip(progress.history, progress.clips, strict=True)
-    lines = [json.dumps(dict(zip(names, row, strict=True)) | {"clipped": clipped}) for row, clipped in rows]
+    # A checkpoint of an older version has no figures of what it validated.
+    figures = [None] * (len(progress.history) - len(progress.figures)) + progress.figures
+    names = ("update", "train", "validation", "clipped", "figure")
+    rows = zip(progress.history, progress.clips, figures, strict=True)
+    lines = [json.dumps(dict(zip(names, (*row, clipped, figure), strict=True))) for row, clipped, figure in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -41,6 +41,7 @@ def test_a_chaotic_series_is_forecast_in_one_pass():
     progress, task = fit(model, data)
     assert evaluate(model, task, data.parts.test, unscored=100).figure < 0.01
     assert progress.history[0][2] == progress.best
+    assert progress.figures == [evaluate(model, task, data.parts.validation, unscored=100).figure]
 
 
 def test_the_reservoir_is_bit_for_bit_what_it_was():

@@ -20,7 +20,7 @@ from training.recipe import Recipe, read_recipe
 from training.tasks import open_task
 from training.tasks.next_symbol import NextSymbol
 from training.tasks.recall_bits import RecallBits
-from training.trainer import LOG, VALIDATION_ROWS, Trainer
+from training.trainer import LOG, VALIDATION_ROWS, Trainer, write_log
 
 
 def trainer(recipe: Recipe, folder: Path, *, stop_in: int | None = None) -> tuple[Trainer, SequenceModel]:
@@ -118,6 +118,12 @@ def test_the_log_has_a_json_line_for_each_validation(text_file, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
     assert [(line["update"], line["train"], line["validation"]) for line in lines] == progress.history
     assert [line["update"] for line in lines] == [20, 40, 60]
+    assert [line["figure"] for line in lines] == progress.figures
+
+
+def test_the_log_of_a_run_that_an_older_version_began_lacks_the_figures_of_its_first_validations(tmp_path):
+    write_log(tmp_path / LOG, Progress(history=[(5, 2.0, 1.5), (10, 1.0, 0.5)], clips=[0.0, 0.5], figures=[0.9]))
+    assert [json.loads(line)["figure"] for line in (tmp_path / LOG).read_text().splitlines()] == [None, 0.9]
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoint(text_file, tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import tomllib
 from hashlib import sha256
@@ -11,10 +12,12 @@ import msgspec
 
 from training.errors import TrainingError, WrongUse
 from training.recipe import value_of
-from training.sweeps.plan import Planned, Space, plan, read_space
+from training.sweeps.plan import Planned, Space, bases, plan, read_space
 from training.sweeps.results import TABLE, lines_of, table, write_results
-from training.sweeps.watching import watching
-from training.sweeps.workers import Work, Workers
+from training.sweeps.sweeping import Best, Listed, Source, Sweep
+from training.sweeps.watching import counted, watching
+from training.sweeps.work import Work
+from training.sweeps.workers import Processes
 
 SWEEPS = "sweeps"
 EXAMPLE = """examples:
@@ -29,6 +32,14 @@ space.toml has the same:
   training.updates = 400
   [grid]
   training.learning_rate = [1e-3, 1e-2]
+
+or a search, of so many trials of each recipe, by Optuna (pip install '.[search]'):
+  [search]
+  trials = 20
+  [search.settings]
+  training.learning_rate = { low = 1e-4, high = 1e-2, log = true }
+  model.hidden_size = { choices = [32, 64] }
+  training.clip = { low = 0.5, high = 2.0, step = 0.5 }
 
 Every training is a run folder as `train` makes it: what is done is not done again, and what was stopped or killed goes
 on from its checkpoint. Figures are of the test part: choose between settings by the column `validation`, a loss.
@@ -54,25 +65,54 @@ def add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", r
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--jobs", type=int, default=cores, metavar="N", help=f"processes at once (default: {cores})")
     parser.add_argument("--runs", type=Path, default=runs, metavar="DIR", help="where run folders are (default: runs)")
-    parser.set_defaults(command=_sweep)
+    parser.set_defaults(command=_sweep, usual_runs=runs)
 
 
 def _sweep(options: argparse.Namespace) -> None:
     if options.jobs < 1:
         raise WrongUse(f"--jobs {options.jobs}: at least one is needed")
-    planned = plan(_space(options))
-    works = [Work(one, one.folder(options.runs)) for one in planned]
-    with watching(works) as shown:
-        Workers(options.jobs, lambda one: _command(one, options.runs), shown).run(works)
-    folder = options.runs / SWEEPS / _digest(planned)
+    source, folder = _opened(_space(options), options.runs)
+    workers = Processes(options.jobs, lambda one: command_of(one, options.runs))
+    with watching(source) as shown:
+        Sweep(source, workers, shown).run()
+    found, works = source.best(), source.works
+    for best in found:
+        best.work.is_best = True
     if lines := lines_of(works):
         write_results(folder, lines)
-        sys.stdout.write(f"{table(lines)}all of it is in {folder}, {TABLE} first\n")
+        sys.stdout.write(f"{table(lines)}{counted(works, source.total)}; all of it is in {folder}, {TABLE} first\n")
+    for best in found:
+        sys.stdout.write(_told(best, None if options.runs == options.usual_runs else options.runs))
     if failed := [work for work in works if work.standing == "failed"]:
         raise TrainingError(f"{len(failed)} of {len(works)} trainings failed, the first with: {failed[0].complaint}")
 
 
-def _command(planned: Planned, runs: Path) -> list[str]:
+def _opened(space: Space, runs: Path) -> tuple[Source, Path]:
+    """Give a space's trainings, and the sweep's folder."""
+    if space.search is None:
+        planned = plan(space)
+        return Listed([Work(one, one.folder(runs)) for one in planned]), runs / SWEEPS / _digest(planned)
+    try:
+        from training.sweeps.search import Searched, check_search  # noqa: PLC0415  an extra brings what it needs
+    except ModuleNotFoundError as error:
+        raise WrongUse(f"[search] needs {error.name}, which is not installed: pip install '.[search]'") from error
+    check_search(space)
+    folder = runs / SWEEPS / _search_digest(space)
+    return Searched(space, runs, folder), folder
+
+
+def _told(best: Best, runs: Path | None) -> str:
+    """Say which trial was best, and how to train it and all that comes after."""
+    planned = best.work.planned
+    changed = [part for override in planned.overrides for part in ("--set", override)]
+    command = ["python", "-m", "training", "train", planned.source, *changed]
+    command += [] if runs is None else ["--runs", str(runs)]
+    said = f"best of {planned.recipe.name}: {planned.varied}, {best.reached}; to publish what it learned:"
+    return f"{said}\n  {shlex.join(command)}\n"
+
+
+def command_of(planned: Planned, runs: Path) -> list[str]:
+    """Give the arguments of `python -m training` that do a training."""
     changed = [part for override in planned.overrides for part in ("--set", override)]
     return ["train", planned.source, *changed, "--until", "train", "--runs", str(runs.resolve())]
 
@@ -113,3 +153,11 @@ def _is_space(path: Path) -> bool:
 def _digest(planned: list[Planned]) -> str:
     """Name a sweep by its trainings."""
     return sha256(msgspec.json.encode([(*one.overrides, one.source) for one in planned])).hexdigest()[:8]
+
+
+def _search_digest(space: Space) -> str:
+    """Name a search by what is searched, of which recipes; more trials are the same search."""
+    assert space.search is not None
+    recipes = [(one.recipe.name, one.recipe.digest) for one in (base.planned() for base in bases(space))]
+    said = (recipes, space.search.settings, space.search.seed)
+    return sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()[:8]

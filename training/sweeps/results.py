@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from training.listing import figures
 from training.recipe import Recipe
 from training.run import RESULT, Run
-from training.sweeps.workers import Work
+from training.sweeps.work import Work, validations_of
 from training.tasks import TASKS
-from training.trainer import LOG
 
 TABLE, NUMBERS, PICTURE = "results.md", "results.json", "results.png"
 
@@ -29,11 +28,12 @@ class Line(NamedTuple):
     figures: list[float]
     seconds: list[float]
     validations: list[float]
+    is_best: bool
 
     @property
     def name(self) -> str:
-        """The recipe, and what it has of the grid."""
-        return f"{self.recipe.name} {self.varied}".strip()
+        """The recipe, what it has of the grid, and whether a search found no better one."""
+        return f"{self.recipe.name} {self.varied}".strip() + (" (best)" if self.is_best else "")
 
 
 def lines_of(works: Sequence[Work]) -> list[Line]:
@@ -41,19 +41,20 @@ def lines_of(works: Sequence[Work]) -> list[Line]:
     found: dict[tuple[str, str], Line] = {}
     for work in works:
         planned = work.planned
-        line = found.setdefault((planned.source, planned.varied), Line(planned.recipe, planned.varied, [], [], []))
+        fresh = Line(planned.recipe, planned.varied, [], [], [], work.is_best)
+        line = found.setdefault((planned.source, planned.varied), fresh)
         if work.standing == "done":
             result = Run(work.folder).read(RESULT, "train")
             line.figures.append(result["held_out"])
             line.seconds.append(result["seconds"])
-            line.validations.extend(_best_validation(work.folder / LOG))
+            line.validations.extend(_best_validation(work.folder))
     return [line for line in found.values() if line.figures]
 
 
-def _best_validation(log: Path) -> list[float]:
-    """Read the lowest validation loss of a run; none where it was fitted in closed form."""
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    return [min(json.loads(line)["validation"] for line in lines)] if lines else []
+def _best_validation(folder: Path) -> list[float]:
+    """Read the lowest validation loss of a run; none where an older version fitted it in closed form."""
+    losses = [said.loss for said in validations_of(folder)]
+    return [min(losses)] if losses else []
 
 
 def table(lines: Sequence[Line]) -> str:
@@ -96,6 +97,7 @@ def write_results(folder: Path, lines: Sequence[Line]) -> None:
     numbers = [
         {"recipe": line.recipe.name, "settings": line.varied, "metric": TASKS[line.recipe.task].metric}
         | {"figures": line.figures, "seconds": line.seconds, "validations": line.validations}
+        | ({"best": True} if line.is_best else {})
         for line in lines
     ]
     (folder / NUMBERS).write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
@@ -114,6 +116,8 @@ def draw(path: Path, lines: Sequence[Line]) -> None:
             axes.plot(line.figures, [place] * len(line.figures), "o", color="tab:blue", alpha=0.6)
             axes.plot(median(line.figures), place, "|", color="tab:orange", markersize=16, markeredgewidth=2)
         axes.set_yticks(range(len(rows[metric])), [line.name for line in rows[metric]], fontsize=8)
+        for label, line in zip(axes.get_yticklabels(), rows[metric], strict=True):
+            label.set_fontweight("bold" if line.is_best else "normal")
         axes.set_ylim(len(rows[metric]) - 0.5, -0.5)
         axes.set_xlabel(f"{metric.replace('_', ' ')}, {TASKS[rows[metric][0].recipe.task].better} is better")
         axes.grid(axis="x", alpha=0.3)

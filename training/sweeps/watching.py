@@ -1,6 +1,5 @@
 """What a person sees of a sweep: a live table on a terminal, elsewhere a line whenever a training stands otherwise."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,9 +11,9 @@ from rich.live import Live
 from rich.table import Table
 
 from training.run import RESULT, Run
-from training.sweeps.workers import Work
+from training.sweeps.sweeping import Source
+from training.sweeps.work import Work, validations_of
 from training.tasks import TASKS
-from training.trainer import LOG
 
 
 class Watcher(Protocol):
@@ -34,12 +33,9 @@ def progress_of(work: Work) -> str:
         metric = TASKS[work.planned.recipe.task].metric.replace("_", " ")
         return f"{result['held_out']:.4g} {metric} in {result['seconds']:.0f} s"
     said = [f"killed {work.killed} times"] if work.killed else []
-    try:
-        last = json.loads((work.folder / LOG).read_text(encoding="utf-8").splitlines()[-1])
-        budget = work.planned.recipe.training.updates
-        said.insert(0, f"update {last['update']}/{budget}, validation {last['validation']:.4g}")
-    except (OSError, IndexError, ValueError):
-        pass  # nothing is validated yet, or the line is being written
+    if validations := validations_of(work.folder):
+        update, loss, _ = validations[-1]
+        said.insert(0, f"update {update}/{work.planned.recipe.training.updates}, validation {loss:.4g}")
     return ", ".join(said)
 
 
@@ -48,12 +44,17 @@ def _name(work: Work) -> str:
     return f"{recipe.name} {work.planned.varied}".strip() + f" seed {recipe.training.seed}"
 
 
-def _table(works: Sequence[Work], began: float) -> Table:
-    done = sum(work.standing == "done" for work in works)
-    shown = Table(title=f"{done} of {len(works)} done, {time.monotonic() - began:.0f} s")
+def counted(works: Sequence[Work], total: int) -> str:
+    """Say how many are done, and how many were pruned."""
+    done, pruned = (sum(work.standing == standing for work in works) for standing in ("done", "pruned"))
+    return f"{done} of {total} done" + (f", {pruned} pruned" if pruned else "")
+
+
+def _table(source: Source, began: float) -> Table:
+    shown = Table(title=f"{counted(source.works, source.total)}, {time.monotonic() - began:.0f} s")
     for column in ("training", "stands", "progress"):
         shown.add_column(column)
-    for work in works:
+    for work in source.works:
         shown.add_row(_name(work), work.standing, progress_of(work))
     return shown
 
@@ -65,11 +66,11 @@ def _say(work: Work | None) -> None:
 
 
 @contextmanager
-def watching(works: Sequence[Work]) -> Iterator[Watcher]:
-    """Choose the way to show works."""
+def watching(source: Source) -> Iterator[Watcher]:
+    """Choose the way to show a sweep."""
     console, began = Console(), time.monotonic()
     if not console.is_terminal:
         yield _say
         return
-    with Live(_table(works, began), console=console, refresh_per_second=2) as live:
-        yield lambda _: live.update(_table(works, began))
+    with Live(_table(source, began), console=console, refresh_per_second=2) as live:
+        yield lambda _: live.update(_table(source, began))

@@ -51,6 +51,11 @@ class TaskKind:
         """Whether a higher or a lower figure is."""
         return self.task.better
 
+    @property
+    def writes_freely(self) -> bool:
+        """Whether the metric is of what a model puts out by itself, which validations do not measure."""
+        return self.task.freely is not Task.freely
+
 
 def _forecast(model: SequenceModel, data: Data) -> Task:
     return Forecast(model.units, torch.from_numpy(data.target_units()[1]))

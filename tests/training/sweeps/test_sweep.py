@@ -17,7 +17,7 @@ from training.cli import main
 from training.run import RESULT
 from training.sweeps.plan import Space, plan
 from training.sweeps.watching import progress_of
-from training.sweeps.workers import Work
+from training.sweeps.work import Work
 from training.trainer import LOG
 
 FEW = ("--set", "training.updates=20", "--set", "training.validate_every=10", "--set", "data.options.count=200")
