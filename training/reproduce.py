@@ -1,18 +1,22 @@
 """`reproduce`: trains the recipes with several seeds, and tells what they reach beside what was published."""
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 from pathlib import Path
 
-from models.repository import Repository
-from training.errors import WrongUse
-from training.job import Job
+from training.errors import TrainingError, WrongUse
 from training.pages import reproduction_page
-from training.recipe import RECIPES, Recipe, read_recipe, recipe_names
-from training.record import RECORD, Reached, Record, is_reached, read_trained, with_seed
+from training.recipe import RECIPES, Recipe, read_recipe
+from training.record import RECORD, Reached, Record, is_reached, read_trained
 from training.run import Run
+from training.sweeps.command import command_of
+from training.sweeps.plan import Planned, Space, named, plan
+from training.sweeps.sweeping import Listed, Sweep
+from training.sweeps.watching import watching
+from training.sweeps.work import Work
+from training.sweeps.workers import Processes
 from training.tasks import TASKS
 
 PAGE = RECORD.with_suffix(".md")
@@ -23,6 +27,7 @@ EXAMPLE = """example:
   python -m training reproduce 'jsb_*' --seeds 3
 
 What was trained before, with the same settings and seed, is not trained again; what is stopped goes on where it was.
+The exit code is 1 where a figure that a recipe is held to is not reached.
 """
 
 
@@ -41,6 +46,8 @@ def add_reproduce(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--quick", action="store_true", help=f"only those that took at most {QUICK_SECONDS} s when they were recorded"
     )
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--jobs", type=int, default=cores, metavar="N", help=f"processes at once (default: {cores})")
     parser.add_argument("--runs", type=Path, default=RECIPES.parent.parent / "runs", metavar="DIR", help="run folders")
     parser.add_argument(
         "--record", type=Path, default=RECORD, metavar="FILE", help="the record of figures (default: the project's)"
@@ -49,22 +56,40 @@ def add_reproduce(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _reproduce(options: argparse.Namespace) -> None:
-    if options.seeds < 1:
-        raise WrongUse(f"--seeds {options.seeds}: at least one is needed")
-    record, missed = Record(options.record), []
-    chosen = _chosen(options.recipes, record, quick=options.quick)
+    for name in ("seeds", "jobs"):
+        if getattr(options, name) < 1:
+            raise WrongUse(f"--{name} {getattr(options, name)}: at least one is needed")
+    record, chosen = Record(options.record), _chosen(options.recipes, quick=options.quick)
+    planned = plan(Space(tuple(recipe.name for recipe in chosen), options.seeds))
+    failed = _train(planned, options.runs, options.jobs, record)
+    missed = []
     for number, recipe in enumerate(chosen, 1):
-        for seed in _seeds(recipe, options.seeds):
-            _train(with_seed(recipe, seed), record, options.runs)
-        reached = record.of(recipe)
-        assert reached is not None
+        if (reached := record.of(recipe)) is None:
+            continue
         sys.stdout.write(f"{number}/{len(chosen)}  {told(recipe, reached)}\n")
-        sys.stdout.flush()
         if is_reached(recipe, reached.median) is False:
             missed.append(recipe.name)
     if options.record == RECORD:
         PAGE.write_text(reproduction_page(), encoding="utf-8")
-    sys.stdout.write(f"not reached: {', '.join(missed)}\n" if missed else "all that is held to a figure reaches it\n")
+    if failed:
+        raise TrainingError(f"{len(failed)} of {len(planned)} trainings failed, the first with: {failed[0].complaint}")
+    if missed:
+        raise TrainingError(f"not reached: {', '.join(missed)}")
+    sys.stdout.write("all that is held to a figure reaches it\n")
+
+
+def _train(planned: Sequence[Planned], runs: Path, jobs: int, record: Record) -> list[Work]:
+    """Train all, and note each as it is done; gives those that failed."""
+    source = Listed([Work(one, one.folder(runs)) for one in planned])
+    with watching(source) as shown:
+
+        def changed(work: Work | None) -> None:
+            if work is not None and work.standing == "done":
+                record.add(work.planned.recipe, read_trained(Run(work.folder)))
+            shown(work)
+
+        Sweep(source, Processes(jobs, lambda one: command_of(one, runs)), changed).run()
+    return [work for work in source.works if work.standing == "failed"]
 
 
 def told(recipe: Recipe, reached: Reached) -> str:
@@ -79,27 +104,13 @@ def told(recipe: Recipe, reached: Reached) -> str:
     return ", ".join([*said, f"{reached.seconds:.0f} s"])
 
 
-def _chosen(globs: Sequence[str], record: Record, *, quick: bool) -> list[Recipe]:
+def _chosen(globs: Sequence[str], *, quick: bool) -> list[Recipe]:
     """Read the recipes that are meant; raises WrongUse for a glob that means none."""
-    names = recipe_names()
-    for glob in globs:
-        if not any(fnmatchcase(name, glob) for name in names):
-            raise WrongUse(f"no recipe is named like '{glob}'; `python -m training recipes` lists them")
-    recipes = [read_recipe(name) for name in names if not globs or any(fnmatchcase(name, glob) for glob in globs)]
+    recipes, known = [read_recipe(name) for name in named(globs or ["*"])], Record(RECORD)
     if quick:
-        recipes = [one for one in recipes if (known := record.of(one)) is not None and known.seconds <= QUICK_SECONDS]
+        recipes = [
+            one for one in recipes if (reached := known.of(one)) is not None and reached.seconds <= QUICK_SECONDS
+        ]
     if not recipes:
         raise WrongUse("none of the recipes is recorded as a quick one; leave --quick out")
     return recipes
-
-
-def _seeds(recipe: Recipe, count: int) -> Iterator[int]:
-    """Give the recipe's own seed, and those after it."""
-    yield from range(recipe.training.seed, recipe.training.seed + count)
-
-
-def _train(recipe: Recipe, record: Record, runs: Path) -> None:
-    """Train a recipe unless its run is done, and note what it reached."""
-    run = Run.begin(runs / f"{recipe.name}-{recipe.digest}", recipe)
-    Job(run, Repository(runs / "models"), say=sys.stdout.write).through("train")
-    record.add(recipe, read_trained(run))

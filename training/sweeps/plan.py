@@ -124,7 +124,7 @@ def bases(space: Space) -> list[Base]:
             raise WrongUse(f"grid.{key} has no value to train with; give one or more")
     return [
         Base(source, space.set, dict(zip(space.grid, chosen, strict=True)))
-        for source in _sources(space.recipes)
+        for source in named(space.recipes)
         for chosen in product(*space.grid.values())
     ]
 
@@ -138,8 +138,8 @@ def _words(settings: Mapping[str, Any]) -> list[str]:
     return [f"{key.rpartition('.')[2]}={value}" for key, value in settings.items()]
 
 
-def _sources(globs: Sequence[str]) -> list[str]:
-    """Name the recipes that are meant, each once, in the order of the globs."""
+def named(globs: Sequence[str]) -> list[str]:
+    """Name the recipes that are meant, each once, in the order of the globs; raises WrongUse for a glob of none."""
     found: dict[str, None] = {}
     for glob in globs:
         matching = [glob] if glob.endswith(".toml") else [name for name in recipe_names() if fnmatchcase(name, glob)]
