@@ -7,7 +7,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from server.errors import SequenceGone
 from server.pb import grpc_service_pb2 as pb
-from server.rpc.transport import SERVICE
+from server.rpc.methods import SERVICE
 from tests.server.fakes import PATIENCE_SECONDS
 from tests.server.rpc.fakes import FakeContext, FakeInbox, method, service, serving
 
