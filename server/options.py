@@ -15,7 +15,7 @@ from server.limits import Limits, Totals
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 CONTROLS = ("poll", "explicit")
-TRANSPORTS = ("grpcio", "auto")
+TRANSPORTS = ("grpcio", "native", "auto")
 BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 # Which of a model's versions serve: the newest, all, or those named.
@@ -180,7 +180,7 @@ SERVER = (
     Option("--metrics", ADDRESS, "127.0.0.1:8002", "where Prometheus reads /metrics"),
     Option("--threads", COUNT, 1, "cores that one run uses"),
     Option("--device", DEVICE, CPU, "cpu, cuda or cuda:N: where models run and states are kept"),
-    Option("--transport", TRANSPORT, "auto", "which library carries gRPC: grpcio; auto: grpcio"),
+    Option("--transport", TRANSPORT, "auto", "grpcio; native: unary calls by pygrpc-native; auto: grpcio, for now"),
     Option("--max-connection-calls", CALLS, 512, "calls that one connection has open; more wait at the client"),
     Option("--control", CONTROL, "poll", "poll: serve what is published; explicit: serve what is asked for"),
     Option("--load", NAMES, (), "with --control explicit: the models to load at the start"),

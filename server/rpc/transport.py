@@ -9,12 +9,12 @@ import grpc
 
 from server.rpc.inference import InferenceService
 
-GRPCIO, AUTO = "grpcio", "auto"
+GRPCIO, NATIVE, AUTO = "grpcio", "native", "auto"
 # What `auto` means.
 CHOSEN = GRPCIO
-TRANSPORTS: Mapping[str, str] = {GRPCIO: "server.rpc.grpcio"}
+TRANSPORTS: Mapping[str, str] = {GRPCIO: "server.rpc.grpcio", NATIVE: "server.rpc.native"}
 # The modules that a transport needs and the extra `server` does not bring, with the extra that does.
-NEEDED: Mapping[str, tuple[str, str]] = {}
+NEEDED: Mapping[str, tuple[str, str]] = {NATIVE: ("pygrpc_native", "native")}
 
 
 class Transport(Protocol):
