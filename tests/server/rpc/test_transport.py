@@ -23,6 +23,8 @@ from tests.server.rpc.fakes import FakeInbox, method, service
 
 DETAILS = "grpc-status-details-bin"
 SECRET = "the cause that stays in the log"
+# More than are written by the time that the last is handed over.
+MANY = 300
 EVERY = pytest.mark.parametrize("name", sorted(transport.TRANSPORTS))
 
 
@@ -30,7 +32,7 @@ EVERY = pytest.mark.parametrize("name", sorted(transport.TRANSPORTS))
 async def listening(name: str, inbox: FakeInbox):
     """Serve over a transport; gives the service, the transport and a channel."""
     served = service(inbox)
-    opened = open_transport(name, served, (handler(served),), 16)
+    opened = open_transport(name, served, (handler(served),), MANY)
     port = await opened.start("127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -146,14 +148,14 @@ async def test_who_asks_while_the_server_drains_is_told_to_connect_again(name):
 async def test_calls_that_wait_are_answered_before_the_transport_has_stopped(name):
     inbox = FakeInbox()
     async with listening(name, inbox) as (_, opened, channel):
-        calls = [asyncio.ensure_future(asked(channel)) for _ in range(16)]
-        await until(lambda: len(inbox.taken) == 16)
+        calls = [asyncio.ensure_future(asked(channel)) for _ in range(MANY)]
+        await until(lambda: len(inbox.taken) == MANY)
         stopping = asyncio.create_task(opened.stop(PATIENCE_SECONDS))
         await asyncio.sleep(0.05)
         assert not stopping.done()
-        for number in range(16):
-            inbox.answer(number)
-        assert await asyncio.gather(*calls) == [b""] * 16
+        for number in range(MANY):
+            inbox.reply(number, bytes(1000))
+        assert await asyncio.gather(*calls) == [bytes(1000)] * MANY
         await asyncio.wait_for(stopping, PATIENCE_SECONDS)
 
 
