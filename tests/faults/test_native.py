@@ -81,3 +81,16 @@ def test_too_much_metadata_is_refused_in_other_words_and_far_too_much_ends_the_c
     expected = {"grpcio": ("RESOURCE_EXHAUSTED",) * 2, "native": ("UNKNOWN", "UNAVAILABLE")}
     assert (much, far_too_much) == expected[transport]
     assert_healthy(impatient)
+
+
+@BOTH
+def test_a_message_that_is_shorter_than_it_says_is_refused_at_once_in_the_librarys_words(
+    impatient: Serving, transport: str
+):
+    with http2.connection(impatient.listen) as connected:
+        http2.begin(connected)
+        connected.sendall(http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.headers(INFER)))
+        connected.sendall(http2.frame(http2.DATA, 1, 1, http2.message(b"123", length=100)))
+        first = next(kind for kind, _ in http2.frames(connected) if kind in (http2.HEADERS, http2.PING))
+    assert first == {"grpcio": http2.PING, "native": http2.HEADERS}[transport], "answered before it asks"
+    assert_healthy(impatient)
