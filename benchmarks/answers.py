@@ -20,7 +20,11 @@ def check_rows(answer: bytes) -> str:
     message = pb.ModelStreamInferResponse.FromString(answer)
     if message.error_message:
         raise Refused(message.error_message)
-    response = message.infer_response
+    return check_row_answer(message.infer_response)
+
+
+def check_row_answer(response: pb.ModelInferResponse) -> str:
+    """Give the id of a call's answer of many rows; raises Refused where a row was refused."""
     raw = dict(zip((output.name for output in response.outputs), response.raw_output_contents, strict=True))
     if STATUS not in raw:
         raise Refused(f"an answer of many rows came without '{STATUS}'")

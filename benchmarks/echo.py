@@ -26,7 +26,7 @@ class Echo(stubs.GRPCInferenceServiceServicer):
     @override
     async def ModelInfer(self, request: pb.ModelInferRequest, _: Context) -> pb.ModelInferResponse:
         answer = pb.ModelInferResponse()
-        _fill(answer, request)
+        fill(answer, request)
         return answer
 
     @override
@@ -35,11 +35,12 @@ class Echo(stubs.GRPCInferenceServiceServicer):
     ) -> AsyncIterator[pb.ModelStreamInferResponse]:
         async for request in requests:
             response = pb.ModelStreamInferResponse()
-            _fill(response.infer_response, request)
+            fill(response.infer_response, request)
             yield response
 
 
-def _fill(answer: pb.ModelInferResponse, request: pb.ModelInferRequest) -> None:
+def fill(answer: pb.ModelInferResponse, request: pb.ModelInferRequest) -> None:
+    """Fill an answer with a request's bytes."""
     answer.model_name, answer.model_version, answer.id = request.model_name, "1", request.id
     for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True):
         answer.outputs.add(name="y", datatype=tensor.datatype, shape=tensor.shape)

@@ -54,9 +54,9 @@ def measure(module: str, *arguments: str, core: int) -> float:
 
 
 @contextmanager
-def echo_server() -> Iterator[str]:
-    """Serve the echo on the measured core; gives its address."""
-    with start("benchmarks.echo", core=MEASURED) as process:
+def echo_server(module: str = "benchmarks.echo") -> Iterator[str]:
+    """Serve an echo on the measured core; gives its address."""
+    with start(module, core=MEASURED) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().strip()

@@ -8,6 +8,7 @@ from benchmarks.company import Beside, Flooded
 from benchmarks.generation import Generated, Searched
 from benchmarks.latency import HalfLoad
 from benchmarks.memory import Churn, IdleBytes
+from benchmarks.over_native import OverNative
 from benchmarks.record import Record
 from benchmarks.scheduling import Scheduling
 from benchmarks.throughput import Throughput
@@ -33,6 +34,14 @@ def _rows(count: int, bar: float) -> Throughput:
     return Throughput("rows", LANES, size=count, batch=(count, 1), bars={"onnxruntime": bar})
 
 
+def _native(callers: int) -> OverNative:
+    return OverNative(callers, bars={"echo": 0.5, "grpcio": 3.0})
+
+
+def _native_rows(rows: int, bar: float) -> OverNative:
+    return OverNative(LANES, rows=rows, batch=(rows, 1), bars={"onnxruntime": bar})
+
+
 WORKS: Mapping[str, Work] = {
     "stream_1": _streams(1, None),
     "stream_16": _streams(16, 0.6),
@@ -41,6 +50,10 @@ WORKS: Mapping[str, Work] = {
     "unary_64": Throughput("unary", 64, bars={"echo": 0.8}),
     "rows_64": _rows(64, 0.35),
     "rows_256": _rows(256, 0.55),
+    "native_unary_64": _native(64),
+    "native_unary_256": _native(256),
+    "native_rows_64": _native_rows(64, 0.35),
+    "native_rows_256": _native_rows(256, 0.55),
     "chunk16_64": Throughput("stream", 64, size=16, batch=(64, 16), bars={"onnxruntime": 0.33}),
     "generate_64": Generated(sequences=64, together=64, bar=0.8),
     "beam_4": Searched(sequences=16, width=4, bar=4.5),

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import final
 
-import grpc
 import msgspec
 import prometheus_client
 import uvloop
@@ -28,12 +27,12 @@ from server.loader import Loader
 from server.log import log_to_stderr
 from server.metrics import Metrics
 from server.room import Room
-from server.rpc import connection
 from server.rpc.health import Health
 from server.rpc.inbox import Inbox
 from server.rpc.inference import InferenceService
 from server.rpc.library import reflection
-from server.rpc.transport import SERVICE, handler
+from server.rpc.methods import SERVICE, handler
+from server.rpc.transport import TransportMissing, check_transport, chosen, open_transport
 from server.scheduler import Scheduler
 from server.sessions import Sessions
 from server.settings import Settings, read_settings
@@ -57,6 +56,11 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         check_device(settings.device)
     except DeviceMissing as error:
         sys.stderr.write(f"server: --device: {error}\n")
+        return WRONG
+    try:
+        check_transport(settings.transport)
+    except TransportMissing as error:
+        sys.stderr.write(f"server: --transport: {error}\n")
         return WRONG
     log_to_stderr(settings.log_level)
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the package leaves it untyped
@@ -159,11 +163,13 @@ class App:
 
     async def start(self) -> None:
         """Load the models, then listen; raises CannotListen where an address is taken or is none of this machine's."""
-        self._server = grpc.aio.server(options=connection.options(self.settings.max_connection_calls))
-        self._server.add_generic_rpc_handlers(
-            (handler(self.service), reflection(SERVICE.full_name, health.SERVICE_NAME))
+        self._transport = open_transport(
+            self.settings.transport,
+            self.service,
+            (handler(self.service), reflection(SERVICE.full_name, health.SERVICE_NAME), self.health.handler),
+            self.settings.max_connection_calls,
         )
-        await self.health.start(self._server)
+        await self.health.start()
         await self.loader.poll()
         for name in sorted(self.loader.awaited):
             logger.warning("model to load is not in the repository yet", extra={"model": name})
@@ -178,12 +184,14 @@ class App:
         except OSError as error:
             raise CannotListen("metrics", self.settings.metrics) from error
         try:
-            grpc_port = self._server.add_insecure_port(self.settings.listen)
-            await self._server.start()
-        except RuntimeError as error:
+            grpc_port = await self._transport.start(self.settings.listen)
+        except OSError as error:
             raise CannotListen("listen", self.settings.listen) from error
         listen = f"{self.settings.listen.rpartition(':')[0]}:{grpc_port}"
-        logger.info("serving", extra={"listen": listen, "metrics": f"{host}:{self._exposition.server_port}"})
+        metrics = f"{host}:{self._exposition.server_port}"
+        logger.info(
+            "serving", extra={"listen": listen, "metrics": metrics, "transport": chosen(self.settings.transport)}
+        )
 
     async def work(self) -> None:
         """Run batches, end idle sequences and follow the repository until cancelled."""
@@ -206,9 +214,9 @@ class App:
         )
         finished.cancel()
         left = max(LINGER_SECONDS, began + self.settings.drain_seconds - time.monotonic())
-        graceful = asyncio.create_task(self._server.stop(left))
+        graceful = asyncio.create_task(self._transport.stop(left))
         await asyncio.wait((graceful, hurried), return_when=asyncio.FIRST_COMPLETED)
-        await self._server.stop(0)
+        await self._transport.stop(0)
         hurried.cancel()
         self._exposition.shutdown()
 

@@ -15,6 +15,7 @@ from server.limits import Limits, Totals
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 CONTROLS = ("poll", "explicit")
+TRANSPORTS = ("grpcio", "native", "auto")
 BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 # Which of a model's versions serve: the newest, all, or those named.
@@ -162,6 +163,7 @@ SECONDS_OR_NONE = Kind("SECONDS", "a number of seconds from 0 is expected", _sec
 SIZE = Kind("BYTES", "bytes are expected, for example 512MiB or 2GiB, or 0 for no limit", _bytes, (int, str))
 DEVICE = Kind("DEVICE", "cpu, cuda or cuda:N is expected, N being the number of a card", _device, (str,))
 CONTROL = Kind("HOW", f"one of {', '.join(CONTROLS)} is expected", _one_of(*CONTROLS), (str,))
+TRANSPORT = Kind("HOW", f"one of {', '.join(TRANSPORTS)} is expected", _one_of(*TRANSPORTS), (str,))
 NAMES = Kind("NAME[,NAME]", "model names with commas between them are expected", _names, (list,))
 LEVEL = Kind("LEVEL", f"one of {', '.join(LOG_LEVELS)} is expected", _one_of(*LOG_LEVELS), (str,))
 VERSIONS = Kind(
@@ -178,6 +180,7 @@ SERVER = (
     Option("--metrics", ADDRESS, "127.0.0.1:8002", "where Prometheus reads /metrics"),
     Option("--threads", COUNT, 1, "cores that one run uses"),
     Option("--device", DEVICE, CPU, "cpu, cuda or cuda:N: where models run and states are kept"),
+    Option("--transport", TRANSPORT, "auto", "grpcio; native: unary calls by pygrpc-native; auto: grpcio, for now"),
     Option("--max-connection-calls", CALLS, 512, "calls that one connection has open; more wait at the client"),
     Option("--control", CONTROL, "poll", "poll: serve what is published; explicit: serve what is asked for"),
     Option("--load", NAMES, (), "with --control explicit: the models to load at the start"),

@@ -28,6 +28,7 @@ class Settings:
 
     Attributes:
         device: `cpu`, `cuda` or `cuda:N`.
+        transport: `grpcio`, `native` or `auto`.
         load: the models to load at the start, where `control` is explicit.
         every_model: how a model is served that has no table of its own.
         models: by name, the models that have one.
@@ -39,6 +40,7 @@ class Settings:
     metrics: str
     threads: int
     device: str
+    transport: str
     max_connection_calls: int
     control: str
     load: tuple[str, ...]

@@ -14,6 +14,16 @@ from models.repository import Repository
 ROOT = Path(__file__).parent.parent
 CI = os.environ.get("CI") == "true"
 
+# Whose tests are of the port more than of what is behind it.
+BOTH = {
+    "tests.e2e.test_bad_requests",
+    "tests.e2e.test_server_process",
+    "tests.faults.test_connections",
+    "tests.faults.test_messages",
+    "tests.faults.test_silence",
+}
+BOTH_WAYS = ("grpcio", "native")
+
 settings.register_profile("recur", deadline=None, derandomize=CI, print_blob=True)
 settings.load_profile("recur")
 
@@ -54,6 +64,22 @@ def seed() -> int:
     value = int(os.environ.get("RECUR_SEED", 0 if CI else random.SystemRandom().randrange(2**32)))
     sys.stdout.write(f"RECUR_SEED={value}\n")
     return value
+
+
+@pytest.fixture(scope="session", autouse=True)
+def transport(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Serve over the transport of RECUR_TRANSPORT, or in the modules of BOTH over each in turn."""
+    name = getattr(request, "param", os.environ.get("RECUR_TRANSPORT", "grpcio"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECUR_TRANSPORT", name)
+        yield name
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let the tests of the port run over every transport."""
+    if metafunc.module.__name__ in BOTH:
+        alone = metafunc.definition.get_closest_marker("grpcio") is not None
+        metafunc.parametrize("transport", BOTH_WAYS[:1] if alone else BOTH_WAYS, indirect=True, scope="session")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from typing import final
 
-import grpc
 from grpc_health.v1 import health, health_pb2
 
 from server.catalogue import Catalogue
@@ -22,10 +21,10 @@ class Health:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._servicer = health.aio.HealthServicer()
+        self.handler = handler(health.SERVICE_NAME, self._servicer)
 
-    async def start(self, server: grpc.aio.Server) -> None:
-        """Serve `grpc.health.v1` on the server, which is ready with any models or none."""
-        server.add_generic_rpc_handlers((handler(health.SERVICE_NAME, self._servicer),))
+    async def start(self) -> None:
+        """Say that the server is ready, with any models or none."""
         await self._set("", serves=True)
         await self._set(ADMISSION, serves=True)
 

@@ -1,24 +1,31 @@
 """The service of the Open Inference Protocol: one method for each of the .proto that Recur serves."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import final
 
 import grpc
 
 from server import __version__
 from server.catalogue import Catalogue
+from server.codec.request import id_of
 from server.control import Control
-from server.errors import Draining, ModelMissing, ModelNotReady, RecurError
+from server.errors import Draining, Internal, ModelMissing, ModelNotReady, RecurError
 from server.limits import Limits
 from server.metrics import Metrics
 from server.pb import grpc_service_pb2 as pb
 from server.rpc.describe import config, index, metadata, statistics
+from server.rpc.exchange import Reply
 from server.rpc.inbox import Inbox
 from server.rpc.repository import check_load, check_unload
 from server.rpc.status import abort
 from server.rpc.stream import Context, Stream
+from server.types import Chunk
 
+logger = logging.getLogger(__name__)
+
+STOPPING = "the server is stopping; connect again"
 EXTENSIONS = ("sequence", "model_configuration", "statistics", "model_repository")
 
 
@@ -96,27 +103,41 @@ class InferenceService:
 
     async def infer(self, data: bytes, context: Context) -> bytes:
         """Answer one ModelInferRequest; a client that goes away while it waits takes it out of the queue."""
-        if self.draining.is_set():
-            raise Draining("the server is stopping; connect again")
         answered: asyncio.Future[bytes | RecurError] = asyncio.get_running_loop().create_future()
 
         def reply(_: str, result: bytes | RecurError) -> None:
             if not answered.done():
                 answered.set_result(result)
 
-        chunks = self._inbox.take(data, reply, client=hash(context.peer()))
+        chunks = self.take(data, reply, client=hash(context.peer()))
         try:
             result = await answered
         except asyncio.CancelledError:
             if answered.cancelled():
-                self._inbox.cancel(chunks)
+                self.cancel(chunks)
             raise
         if isinstance(result, RecurError):
             raise result
         return result
 
+    def take(self, data: bytes, reply: Reply, *, client: int) -> Sequence[Chunk]:
+        """Queue a ModelInferRequest of a call; whatever goes wrong is replied. Gives its chunks that wait."""
+        if self.draining.is_set():
+            reply(id_of(data), Draining(STOPPING))
+            return ()
+        try:
+            return self._inbox.take(data, reply, client=client)
+        except Exception:
+            logger.exception("call failed")
+            reply(id_of(data), Internal("the call failed; the server's log has the cause"))
+            return ()
+
+    def cancel(self, chunks: Sequence[Chunk]) -> None:
+        """Drop a call whose client has gone, as far as it has not begun."""
+        self._inbox.cancel(chunks)
+
     async def ModelStreamInfer(self, _: grpc.aio.ServicerContext[bytes, bytes], context: Context) -> None:
         """Serve one client's stream; its errors are messages, and it stays open."""
         await Stream(self._inbox, context).serve(self.draining)
         if self.draining.is_set():
-            await abort(context, Draining("the server is stopping; connect again"))
+            await abort(context, Draining(STOPPING))

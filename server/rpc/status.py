@@ -17,6 +17,7 @@ from server.types import SequenceId
 DOMAIN = "recur"
 DETAILS = "grpc-status-details-bin"
 
+Metadata = tuple[tuple[str, bytes], ...]
 Request = TypeVar("Request", bound=Message)
 
 
@@ -28,13 +29,8 @@ def parse(message: type[Request], data: bytes) -> Request:
         raise InvalidRequest(f"the bytes are not a {message.DESCRIPTOR.full_name}") from error
 
 
-async def abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RecurError, request_id: str = "") -> None:
-    """End a call with the error's status: ErrorInfo, and RetryInfo where a later try may succeed.
-
-    Raises:
-        AbortError: the call ends so.
-        CancelledError: its client has gone meanwhile.
-    """
+def status_of(error: RecurError, request_id: str = "") -> tuple[str, Metadata]:
+    """Give an error's text and trailing metadata: ErrorInfo, and RetryInfo where a later try may succeed."""
     text = error.text(request_id)
     metadata = {} if error.position is None else {"position": str(error.position)}
     details = [_packed(ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))]
@@ -43,8 +39,19 @@ async def abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RecurErr
         delay.FromMilliseconds(_milliseconds(error.retry_after_seconds))
         details.append(_packed(RetryInfo(retry_delay=delay)))
     status = Status(code=error.code.value[0], message=text, details=details)
+    return text, ((DETAILS, status.SerializeToString()),)
+
+
+async def abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RecurError, request_id: str = "") -> None:
+    """End a call with the error's status.
+
+    Raises:
+        AbortError: the call ends so.
+        CancelledError: its client has gone meanwhile.
+    """
+    text, metadata = status_of(error, request_id)
     try:
-        await context.abort(error.code, text, ((DETAILS, status.SerializeToString()),))
+        await context.abort(error.code, text, metadata)
     except grpc.aio.AbortError:
         raise
     except Exception as gone:  # gRPC's own classes for a call that is over derive from Exception alone

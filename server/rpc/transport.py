@@ -1,74 +1,60 @@
-"""The methods of the .proto, each bound to the service's method of that name, errors turned into statuses."""
+"""The ways on which gRPC reaches the service: siblings behind one interface, each a module and a line in a table."""
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Protocol, cast
 
 import grpc
-from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
-from server.codec.request import id_of
-from server.errors import Internal, NotServed, RecurError
-from server.pb import grpc_service_pb2 as pb
 from server.rpc.inference import InferenceService
-from server.rpc.status import abort, parse
 
-logger = logging.getLogger(__name__)
-
-SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
-
-Context = grpc.aio.ServicerContext[bytes, bytes]
-Method = Callable[[Message], Awaitable[Message]]
-Call = Callable[[bytes, Context], Awaitable[bytes]]
+GRPCIO, NATIVE, AUTO = "grpcio", "native", "auto"
+# What `auto` means.
+CHOSEN = GRPCIO
+TRANSPORTS: Mapping[str, str] = {GRPCIO: "server.rpc.grpcio", NATIVE: "server.rpc.native"}
+# The modules that a transport needs and the extra `server` does not bring, with the extra that does.
+NEEDED: Mapping[str, tuple[str, str]] = {NATIVE: ("pygrpc_native", "native")}
 
 
-def handler(service: InferenceService) -> grpc.GenericRpcHandler:
-    """Serve every method of the protocol; what the service lacks answers UNIMPLEMENTED."""
-    methods = {method.name: _handler(service, method) for method in SERVICE.methods}
-    return grpc.method_handlers_generic_handler(SERVICE.full_name, methods)
+class Transport(Protocol):
+    """Listens on one address; every ModelInfer goes to the service's `take`, and what it replies goes back."""
+
+    async def start(self, listen: str) -> int:
+        """Listen on HOST:PORT, port 0 for one that the system chooses; gives the port, or raises OSError."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """Take no new connections, let calls end for so many seconds, then end them; once more ends them sooner."""
+        ...
 
 
-def _handler(service: InferenceService, method: MethodDescriptor) -> "grpc.RpcMethodHandler[bytes, bytes]":
-    if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(service.ModelStreamInfer)
-    if method.name == "ModelInfer":
-        return grpc.unary_unary_rpc_method_handler(_guarded(service.infer, id_of))
-    served: Method = getattr(service, method.name, _not_served(method.name))
-    return grpc.unary_unary_rpc_method_handler(_guarded(_parsing(served, GetMessageClass(method.input_type))))
+# Makes a transport of the service, the handlers of all methods of the port, and the calls one connection may have open.
+Opening = Callable[[InferenceService, Sequence[grpc.GenericRpcHandler], int], Transport]
 
 
-def _not_served(name: str) -> Method:
-    async def refuse(_: Message) -> Message:
-        raise NotServed(f"Recur does not serve {name}")
-
-    return refuse
+class TransportMissing(Exception):  # noqa: N818  named after what happened
+    """A transport whose package is not installed; one line says which, and how to install it."""
 
 
-def _parsing(method: Method, request_class: type[Message]) -> Call:
-    """Parse, call, serialise."""
+def check_transport(name: str) -> None:
+    """Raise TransportMissing where a transport's package is not installed."""
+    module, extra = NEEDED.get(name, ("", ""))
+    if module and find_spec(module) is None:
+        raise TransportMissing(
+            f"'{name}' needs the package {module.replace('_', '-')}, which is not installed; "
+            f"install it with pip install '.[{extra}]', or use --transport {GRPCIO}"
+        )
 
-    async def call(data: bytes, _: Context) -> bytes:
-        return (await method(parse(request_class, data))).SerializeToString()
 
-    return call
+def chosen(name: str) -> str:
+    """Give the transport that a name means."""
+    return CHOSEN if name == AUTO else name
 
 
-def _guarded(call: Call, id_of: Callable[[bytes], str] = lambda _: "") -> Call:
-    """Answer whatever goes wrong with a sentence."""
-
-    async def guarded(data: bytes, context: Context) -> bytes:
-        try:
-            return await call(data, context)
-        except (asyncio.CancelledError, grpc.aio.AbortError):
-            raise
-        except RecurError as error:
-            failure = error
-        except Exception:
-            logger.exception("call failed")
-            failure = Internal("the call failed; the server's log has the cause")
-        await abort(context, failure, id_of(data))
-        return b""
-
-    return guarded
+def open_transport(
+    name: str, service: InferenceService, handlers: Sequence[grpc.GenericRpcHandler], max_calls: int
+) -> Transport:
+    """Make a transport by its name or `auto`; it does not listen yet."""
+    module = import_module(TRANSPORTS[chosen(name)])
+    return cast(Opening, module.open_transport)(service, handlers, max_calls)

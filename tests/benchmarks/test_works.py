@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +18,7 @@ from benchmarks import (
     generation,
     latency,
     memory,
+    over_native,
     scheduling,
     stepping,
     throughput,
@@ -29,6 +30,7 @@ from benchmarks.beside import BesidePeer
 from benchmarks.company import Beside, Flooded
 from benchmarks.latency import HalfLoad
 from benchmarks.memory import PORTIONS, Churn, IdleBytes
+from benchmarks.over_native import OverNative
 from benchmarks.processes import LOAD, Unmeasured, echo_server, measure, recur_server, repository_of, resident_bytes
 from benchmarks.record import Record, compare
 from benchmarks.scheduler import seconds_a_step
@@ -54,13 +56,17 @@ class Measured:
 
 
 @contextmanager
-def no_echo() -> Iterator[str]:
-    yield "ECHO"
+def no_echo(module: str = "benchmarks.echo") -> Iterator[str]:
+    yield {"benchmarks.echo": "ECHO", "benchmarks.native_echo": "NATIVE ECHO"}[module]
 
 
 @contextmanager
-def no_server(*_: object) -> Iterator[SimpleNamespace]:
-    yield SimpleNamespace(listen="RECUR", metrics="METRICS", process=SimpleNamespace(pid=1))
+def no_server_at(listen: str) -> Iterator[SimpleNamespace]:
+    yield SimpleNamespace(listen=listen, metrics="METRICS", process=SimpleNamespace(pid=1))
+
+
+def no_server(*_: object) -> AbstractContextManager[SimpleNamespace]:
+    return no_server_at("RECUR")
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, module: object, printed: dict[tuple[str, ...], float]) -> Measured:
@@ -89,6 +95,26 @@ def test_a_throughput_is_compared_with_each_of_its_references(monkeypatch):
     ]
     assert ("benchmarks.load", "RECUR", "stream", "64", "16") in measured.asked
     assert [asked[2:] for asked in measured.asked if asked[0] == "benchmarks.alone"] == [("64", "16")] * 2
+
+
+def test_calls_over_native_are_compared_with_the_bare_transport_and_with_grpcio(monkeypatch):
+    printed = {("benchmarks.frames", "NATIVE ECHO"): 300.0, ("benchmarks.frames", "RECUR over native"): 240.0}
+    measured = stand_in(monkeypatch, over_native, printed | {("benchmarks.frames", "RECUR over grpcio"): 60.0})
+    monkeypatch.setattr(over_native, "recur_server", lambda _, flag, name: no_server_at(f"RECUR over {name}"))
+    records = list(OverNative(64, bars={"echo": 0.9, "grpcio": 3.0}, rounds=2).records("calls"))
+    assert [(record.reference, record.ratio, record.reached) for record in records] == [
+        ("echo", 0.8, False),
+        ("grpcio", 4.0, True),
+    ]
+    assert measured.asked.count(("benchmarks.frames", "RECUR over native", "64", "1")) == 2
+
+
+def test_calls_of_many_rows_over_native_are_compared_with_the_same_batches_alone(monkeypatch):
+    measured = stand_in(monkeypatch, over_native, {("benchmarks.frames",): 500.0, ("benchmarks.alone",): 1000.0})
+    [record] = OverNative(4, rows=64, batch=(64, 1), bars={"onnxruntime": None}, rounds=1).records("rows")
+    assert (record.reference, record.ratio) == ("onnxruntime", 0.5)
+    assert ("benchmarks.frames", "RECUR", "4", "64") in measured.asked
+    assert [asked[2:] for asked in measured.asked if asked[0] == "benchmarks.alone"] == [("64", "1")]
 
 
 def test_both_servers_are_paced_at_half_of_what_this_one_can_answer(monkeypatch):

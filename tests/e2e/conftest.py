@@ -34,8 +34,9 @@ def zoo_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 
 @pytest.fixture(scope="session")
-def server(zoo_repository: Repository) -> Iterator[Serving]:
+def server(zoo_repository: Repository, transport: str) -> Iterator[Serving]:
     with serving(zoo_repository.root, "--poll-seconds", "0.2") as running:
+        assert transport in running.log[-1]
         yield running
 
 

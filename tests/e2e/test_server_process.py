@@ -77,6 +77,7 @@ def test_a_damaged_model_is_not_serving_while_others_are(server: Serving):
     assert metric(server, 'recur_model_ready{model="lstm",version="1"}') == 1
 
 
+@pytest.mark.grpcio
 def test_a_model_that_ends_onnx_runtimes_process_is_not_serving_while_another_is(empty_repository: Repository):
     zoo.publish(empty_repository, "ledger", zoo.ledger())
     odd = zoo.publish(empty_repository, "odd", zoo.lstm())
@@ -101,6 +102,7 @@ def test_reflection_lists_the_services(server: Serving):
     assert {"inference.GRPCInferenceService", "grpc.health.v1.Health"} <= names
 
 
+@pytest.mark.grpcio
 def test_idle_sequences_expire_and_say_so(empty_repository: Repository):
     zoo.publish(empty_repository, "ledger", zoo.ledger())
     with (
@@ -119,6 +121,7 @@ def test_idle_sequences_expire_and_say_so(empty_repository: Repository):
         assert "expired after 0.3 s without a request" in failure.value.details()
 
 
+@pytest.mark.grpcio
 def test_no_more_sequences_than_the_limit(empty_repository: Repository):
     zoo.publish(empty_repository, "ledger", zoo.ledger())
     with (
@@ -185,12 +188,14 @@ def test_a_taken_address_is_named_with_its_flag_and_ends_with_1(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.grpcio
 def test_a_wrong_flag_is_one_line_and_exit_code_2(empty_repository: Repository):
     done = run("--listen", "nowhere")
     assert done.returncode == 2
     assert done.stderr == "server: --listen is 'nowhere': HOST:PORT is expected, for example 127.0.0.1:8001\n"
 
 
+@pytest.mark.grpcio
 def test_check_says_what_would_serve(zoo_repository: Repository, empty_repository: Repository):
     done = run("check", "--repository", str(zoo_repository.root))
     assert done.returncode == 1
@@ -199,6 +204,7 @@ def test_check_says_what_would_serve(zoo_repository: Repository, empty_repositor
     assert run("check", "--repository", str(empty_repository.root)).returncode == 0
 
 
+@pytest.mark.grpcio
 def test_the_server_never_needs_torch(zoo_repository: Repository):
     program = (
         "import sys; sys.modules['torch'] = sys.modules['onnx'] = None; from server.app import main; "

@@ -28,10 +28,11 @@ def fault_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 
 @pytest.fixture(scope="module")
-def server(fault_repository: Repository) -> Iterator[Serving]:
+def server(fault_repository: Repository, transport: str) -> Iterator[Serving]:
     """A server of the module's own, which must live through all of its tests."""
     # Some tests keep the server busy with one long chunk.
     with serving(fault_repository.root, "--max-chunk-steps", "1000000") as running:
+        assert transport in running.log[-1]
         yield running
         assert running.process.poll() is None, "".join(running.log[-50:])
     assert not any("Traceback" in line for line in running.log), "".join(running.log)

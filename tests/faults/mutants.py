@@ -17,6 +17,7 @@ FOLDERS = ("server", "models", "demo", "tests", "training", "client")
 GREEN, RED = 0, 1
 SECONDS = 120
 INVARIANCE = "tests/conformance/test_batch_invariance.py::test_sequences_together_answer_as_each_alone"
+TRANSPORT = "tests/server/rpc/test_transport.py::"
 STEPS = "tests/faults/test_steps.py::"
 
 
@@ -123,6 +124,41 @@ MUTANTS = (
         "array[(*before, slice(max(0, int(count))))].copy()",
         "array.copy()",
         "tests/server/test_padding.py",
+    ),
+    Mutant(
+        "over the native transport a call whose client has gone stays in the queue",
+        "server/rpc/native.py",
+        "self._service.cancel(self._forget(call))",
+        "self._forget(call)",
+        f"{TRANSPORT}test_a_call_that_is_cancelled_or_past_its_deadline_leaves_the_queue",
+    ),
+    Mutant(
+        "over the native transport errors have no details",
+        "server/rpc/native.py",
+        "result.code.value[0], text, metadata)",
+        "result.code.value[0], text)",
+        f"{TRANSPORT}test_an_error_is_the_calls_status_with_its_id_its_reason_and_where_the_sequence_stands",
+    ),
+    Mutant(
+        "the native transport is closed before its last answers are written",
+        "server/rpc/native.py",
+        "        await asyncio.sleep(min(grace, WRITTEN_SECONDS))\n",
+        "",
+        f"{TRANSPORT}test_calls_that_wait_are_answered_before_the_transport_has_stopped",
+    ),
+    Mutant(
+        "the native transport takes messages of any size",
+        "server/rpc/native.py",
+        "if len(data) > LARGEST_MESSAGE:",
+        "if False:",
+        f"{TRANSPORT}test_a_message_and_an_answer_that_are_too_large_are_refused_in_grpcs_words",
+    ),
+    Mutant(
+        "grpc.aio serves where the native transport was asked for",
+        "server/rpc/transport.py",
+        'NATIVE: "server.rpc.native"}',
+        'NATIVE: "server.rpc.grpcio"}',
+        "tests/faults/test_native.py::test_a_flood_of_pings_is_put_up_with",
     ),
 )
 

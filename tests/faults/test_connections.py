@@ -81,6 +81,7 @@ def test_thousands_of_calls_that_are_reset_at_once_leave_no_memory(server: Servi
     eventually(lambda: abs(resident_bytes(server) - before) < before / 10)
 
 
+@pytest.mark.grpcio
 @pytest.mark.usefixtures("freed")
 def test_a_flood_of_pings_is_hung_up_on_and_told_why(server: Serving, healthy: Healthy):
     with http2.connection(server.listen) as connected:

@@ -268,6 +268,15 @@ def test_a_message_over_the_limit_is_refused(server: Serving, healthy: Callable[
     healthy()
 
 
+def test_a_message_of_more_than_64_mib_is_refused(server: Serving, healthy: Callable[[], None]):
+    with grpc.insecure_channel(server.listen) as channel:
+        code, text = told(channel.unary_unary(INFER), bytes(64 * 2**20 + 1))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert text == "SERVER: Received message larger than max (67108865 vs. 67108864)"
+    healthy()
+
+
+@pytest.mark.grpcio
 def test_metadata_of_64_kib_is_refused(calls: Calls, healthy: Callable[[], None]):
     with pytest.raises(grpc.RpcError) as failure:
         calls.ModelInfer(ask("metadata", [1], start=True), metadata=[("x-filler", "x" * 65536)], timeout=SECONDS)

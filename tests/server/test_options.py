@@ -10,6 +10,7 @@ BAD_TEXTS = {
     "--metrics": ["8002", "host:99999"],
     "--threads": ["0", "x"],
     "--device": ["", "gpu", "CPU", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:99999", "cuda "],
+    "--transport": ["", "rust", "Native"],
     "--max-connection-calls": ["0", "2147483648"],
     "--control": ["none", ""],
     "--load": ["../a", "a,,b", ".a"],

@@ -20,6 +20,7 @@ GOOD = {
     "--metrics": ("localhost:9", "localhost:9"),
     "--threads": ("2", 2),
     "--device": ("cuda:1", "cuda:1"),
+    "--transport": ("native", "native"),
     "--max-connection-calls": ("10", 10),
     "--control": ("explicit", "explicit"),
     "--poll-seconds": ("9", 9.0),

@@ -13,7 +13,7 @@ from server.limits import Limits
 from server.metrics import Metrics
 from server.pb import grpc_service_pb2 as pb
 from server.rpc.inference import InferenceService
-from server.rpc.transport import handler
+from server.rpc.methods import handler
 from tests.server.fakes import chunk
 
 

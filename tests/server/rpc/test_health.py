@@ -27,7 +27,8 @@ class Watched:
 async def watched():
     catalogue, server = Catalogue(), grpc.aio.server()
     health = Health(catalogue)
-    await health.start(server)
+    server.add_generic_rpc_handlers((health.handler,))
+    await health.start()
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -1,101 +1,215 @@
+"""The tests of every transport: one service, one client, and answers that do not tell which carried them."""
+
 import asyncio
+import importlib.util
 import logging
+from contextlib import asynccontextmanager
 
 import grpc
 import pytest
-from google.protobuf.message_factory import GetMessageClass
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 
-from server.errors import SequenceGone
+from server import options
+from server.app import main
+from server.errors import Draining, SequenceGone, StepGap
 from server.pb import grpc_service_pb2 as pb
-from server.rpc.transport import SERVICE
+from server.rpc import connection, transport
+from server.rpc.inference import STOPPING
+from server.rpc.methods import handler
+from server.rpc.transport import TransportMissing, check_transport, open_transport
 from tests.server.fakes import PATIENCE_SECONDS
-from tests.server.rpc.fakes import FakeContext, FakeInbox, method, service, serving
+from tests.server.rpc.fakes import FakeInbox, method, service
 
+DETAILS = "grpc-status-details-bin"
 SECRET = "the cause that stays in the log"
-UNSERVED = {
-    "SystemSharedMemoryStatus",
-    "SystemSharedMemoryRegister",
-    "SystemSharedMemoryUnregister",
-    "CudaSharedMemoryStatus",
-    "CudaSharedMemoryRegister",
-    "CudaSharedMemoryUnregister",
-    "TraceSetting",
-    "LogSettings",
-}
-UNARY = sorted(found.name for found in SERVICE.methods if not found.client_streaming)
+# More than are written by the time that the last is handed over.
+MANY = 300
+EVERY = pytest.mark.parametrize("name", sorted(transport.TRANSPORTS))
 
 
-async def call(channel, name, data=b""):
-    """Make a call with raw bytes; the status it ends with, or the bytes of its answer."""
+@asynccontextmanager
+async def listening(name: str, inbox: FakeInbox):
+    """Serve over a transport; gives the service, the transport and a channel."""
+    served = service(inbox)
+    opened = open_transport(name, served, (handler(served),), MANY)
+    port = await opened.start("127.0.0.1:0")
     try:
-        return await channel.unary_unary(method(name))(data, timeout=PATIENCE_SECONDS)
-    except grpc.aio.AioRpcError as error:
-        return error
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield served, opened, channel
+    finally:
+        await opened.stop(0)
 
 
-async def test_bytes_that_are_no_message_are_an_invalid_argument_in_our_words():
-    async with serving(service()) as channel:
-        for name in UNARY:
-            error = await call(channel, name, b"\xff\xff")
-            message = SERVICE.methods_by_name[name].input_type.full_name
-            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-            assert error.details() == f"INVALID_ARGUMENT INVALID_REQUEST: the bytes are not a {message}"
+def asked(channel, request: bytes = b"", **more):
+    return channel.unary_unary(method("ModelInfer"))(request, **{"timeout": PATIENCE_SECONDS} | more)
 
 
-async def test_calls_that_are_not_served_say_so_and_all_others_are():
-    unserved = set()
-    async with serving(service()) as channel:
-        for name in UNARY:
-            request = GetMessageClass(SERVICE.methods_by_name[name].input_type)()
-            if name == "ModelInfer":
-                continue
-            error = await call(channel, name, request.SerializeToString())
-            if not isinstance(error, bytes) and error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                unserved.add(name)
-                assert error.details() == f"UNIMPLEMENTED NOT_SERVED: Recur does not serve {name}"
-    assert unserved == UNSERVED
+async def until(holds) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110  the fake inbox tells of the first call alone
+            await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("kind", [RuntimeError, KeyError, TypeError])
-async def test_what_nobody_expected_is_told_to_the_log_alone(kind, caplog):
+async def failed(call) -> tuple[grpc.StatusCode, str, Status]:
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await call
+    error = failure.value
+    return error.code(), error.details(), Status.FromString(dict(error.trailing_metadata()).get(DETAILS, b""))
+
+
+@EVERY
+async def test_calls_are_answered_each_with_its_own_answer(name):
     inbox = FakeInbox()
-    inbox.refusal = kind(SECRET)
-    async with serving(service(inbox)) as channel:
-        error = await call(channel, "ModelInfer", pb.ModelInferRequest(id="r7").SerializeToString())
-    assert error.code() is grpc.StatusCode.INTERNAL
-    assert error.details().startswith("[request id: r7] INTERNAL INTERNAL: ")
-    assert SECRET not in error.details()
-    assert kind.__name__ not in error.details()
+    async with listening(name, inbox) as (_, _, channel):
+        calls = [asked(channel, pb.ModelInferRequest(id=str(number)).SerializeToString()) for number in range(10)]
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        await until(lambda: len(inbox.taken) == 10)
+        assert not any(task.done() for task in tasks)
+        for number in reversed(range(10)):
+            inbox.answer(number)
+        answers = await asyncio.gather(*tasks)
+    assert [pb.ModelInferResponse.FromString(answer).id for answer in answers] == [str(number) for number in range(10)]
+    assert len(set(inbox.clients)) == 1
+
+
+@EVERY
+async def test_an_error_is_the_calls_status_with_its_id_its_reason_and_where_the_sequence_stands(name):
+    inbox = FakeInbox()
+    inbox.refusal = StepGap("it is at step 7; ends à la fin", position=7)
+    async with listening(name, inbox) as (_, _, channel):
+        code, text, status = await failed(asked(channel, pb.ModelInferRequest(id="r7").SerializeToString()))
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert text == status.message == "[request id: r7] FAILED_PRECONDITION STEP_GAP: it is at step 7; ends à la fin"
+    info = ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert (info.reason, info.domain, dict(info.metadata)) == ("STEP_GAP", "recur", {"position": "7"})
+
+
+@EVERY
+async def test_what_nobody_expected_is_told_to_the_log_alone(name, caplog):
+    inbox = FakeInbox()
+    inbox.refusal = KeyError(SECRET)
+    async with listening(name, inbox) as (_, _, channel):
+        code, text, _ = await failed(asked(channel, pb.ModelInferRequest(id="r7").SerializeToString()))
+    assert code is grpc.StatusCode.INTERNAL
+    assert text == "[request id: r7] INTERNAL INTERNAL: the call failed; the server's log has the cause"
     assert [record.exc_info[1].args for record in caplog.records if record.levelno == logging.ERROR] == [(SECRET,)]
 
 
-async def test_an_error_is_the_calls_status_with_the_requests_id():
+@EVERY
+async def test_a_call_that_is_cancelled_or_past_its_deadline_leaves_the_queue(name):
     inbox = FakeInbox()
-    inbox.refusal = SequenceGone("it has ended")
-    async with serving(service(inbox)) as channel:
-        error = await call(channel, "ModelInfer", pb.ModelInferRequest(id="r7").SerializeToString())
-    assert error.code() is grpc.StatusCode.NOT_FOUND
-    assert error.details() == "[request id: r7] NOT_FOUND SEQUENCE_GONE: it has ended"
-    assert "grpc-status-details-bin" in dict(error.trailing_metadata())
-
-
-async def test_a_call_whose_client_has_gone_leaves_the_queue():
-    inbox = FakeInbox()
-    waiting = asyncio.create_task(service(inbox).infer(b"", FakeContext()))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    async with listening(name, inbox) as (_, _, channel):
+        given_up = asked(channel)
+        late = asked(channel, timeout=0.3)
+        waiting = asyncio.ensure_future(asked(channel))
+        await until(lambda: len(inbox.taken) == 3)
+        given_up.cancel()
+        assert (await failed(late))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: len(inbox.cancelled) == 2)
+        # An answer that comes late is nobody's.
+        for number in range(3):
+            inbox.answer(number)
         await waiting
-    assert inbox.cancelled == inbox.chunks
-    inbox.answer(0)
+    assert len(inbox.cancelled) == 2
+    assert all(chunks in inbox.chunks for chunks in inbox.cancelled)
 
 
-async def test_a_call_cancelled_after_its_answer_cancels_nothing():
+@EVERY
+async def test_a_message_and_an_answer_that_are_too_large_are_refused_in_grpcs_words(name, monkeypatch):
+    for module in {connection, __import__(transport.TRANSPORTS[name], fromlist=["x"])}:
+        if hasattr(module, "LARGEST_MESSAGE"):
+            monkeypatch.setattr(module, "LARGEST_MESSAGE", 1000)
     inbox = FakeInbox()
-    waiting = asyncio.create_task(service(inbox).infer(b"", FakeContext()))
-    await asyncio.sleep(0)
-    inbox.answer(0)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert inbox.cancelled == []
+    async with listening(name, inbox) as (_, _, channel):
+        code, text, _ = await failed(asked(channel, bytes(1001)))
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert text == "SERVER: Received message larger than max (1001 vs. 1000)"
+        assert inbox.taken == []
+        call = asyncio.ensure_future(failed(asked(channel)))
+        await inbox.took.wait()
+        inbox.reply(0, bytes(1001))
+        code, text, _ = await call
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert text.endswith("Sent message larger than max (1001 vs. 1000)")
+
+
+@EVERY
+async def test_who_asks_while_the_server_drains_is_told_to_connect_again(name):
+    async with listening(name, FakeInbox()) as (served, _, channel):
+        served.draining.set()
+        code, text, _ = await failed(asked(channel, pb.ModelInferRequest(id="r7").SerializeToString()))
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert text == Draining(STOPPING).text("r7")
+
+
+@EVERY
+async def test_calls_that_wait_are_answered_before_the_transport_has_stopped(name):
+    inbox = FakeInbox()
+    async with listening(name, inbox) as (_, opened, channel):
+        calls = [asyncio.ensure_future(asked(channel)) for _ in range(MANY)]
+        await until(lambda: len(inbox.taken) == MANY)
+        stopping = asyncio.create_task(opened.stop(PATIENCE_SECONDS))
+        await asyncio.sleep(0.05)
+        assert not stopping.done()
+        for number in range(MANY):
+            inbox.reply(number, bytes(1000))
+        assert await asyncio.gather(*calls) == [bytes(1000)] * MANY
+        await asyncio.wait_for(stopping, PATIENCE_SECONDS)
+
+
+@EVERY
+async def test_calls_that_wait_too_long_are_ended_when_the_transport_stops(name):
+    inbox = FakeInbox()
+    async with listening(name, inbox) as (_, opened, channel):
+        call = asyncio.ensure_future(failed(asked(channel)))
+        await inbox.took.wait()
+        await opened.stop(0.1)
+        assert (await call)[0] is grpc.StatusCode.UNAVAILABLE
+
+
+@EVERY
+async def test_streams_and_other_methods_are_served_too(name):
+    inbox = FakeInbox()
+    async with listening(name, inbox) as (_, _, channel):
+        stream = channel.stream_stream(method("ModelStreamInfer"))()
+        await stream.write(b"")
+        await inbox.took.wait()
+        inbox.reply(0, SequenceGone("it has ended"))
+        answer = pb.ModelStreamInferResponse.FromString(await stream.read())
+        live = await channel.unary_unary(method("ServerLive"))(b"")
+        stream.cancel()
+    assert answer.error_message == "NOT_FOUND SEQUENCE_GONE: it has ended"
+    assert pb.ServerLiveResponse.FromString(live).live
+
+
+@EVERY
+async def test_an_address_that_is_taken_cannot_be_listened_on(name):
+    served = service()
+    first, second = (open_transport(name, served, (handler(served),), 16) for _ in range(2))
+    port = await first.start("127.0.0.1:0")
+    with pytest.raises(OSError, match=r"."):
+        await second.start(f"127.0.0.1:{port}")
+    await first.stop(0)
+
+
+def test_the_option_names_every_transport():
+    assert set(options.TRANSPORTS) == {*transport.TRANSPORTS, transport.AUTO}
+
+
+def test_a_transport_that_is_not_installed_ends_the_server_with_one_line(monkeypatch, repository, capfd):
+    monkeypatch.setattr(transport, "find_spec", lambda _: None)
+    check_transport("grpcio")
+    check_transport("auto")
+    with pytest.raises(TransportMissing):
+        check_transport("native")
+    assert main(["--repository", str(repository.root), "--transport", "native"], {}) == 2
+    assert capfd.readouterr().err == (
+        "server: --transport: 'native' needs the package pygrpc-native, which is not installed; "
+        "install it with pip install '.[native]', or use --transport grpcio\n"
+    )
+
+
+def test_what_a_transport_needs_is_a_package_that_the_tests_install():
+    assert all(importlib.util.find_spec(module) for module, _ in transport.NEEDED.values())
