@@ -114,9 +114,23 @@ MUTANTS = (
     Mutant(
         "a generation draws anew when it comes again",
         "server/generation.py",
-        "seeds = np.array([draw.seed for draw in draws], np.uint64)",
-        "seeds = np.random.randint(0, 2**62, len(draws), np.int64).astype(np.uint64)",
+        "_mixed(draws.seeds)[:, None]",
+        "_mixed(np.random.randint(0, 2**62, len(draws.seeds), np.int64).astype(np.uint64))[:, None]",
         "tests/e2e/test_generation.py::test_a_stream_of_any_client_gets_one_answer_a_step_and_the_last_again",
+    ),
+    Mutant(
+        "rows of a cohort that end are told another row's answer",
+        "server/rpc/cohort.py",
+        "drawn, positions = chunk.cut_out(goes), drawn.rows(goes), positions[goes]",
+        "drawn, positions = chunk.cut_out(goes), drawn.rows(goes[::-1]), positions[goes]",
+        "tests/server/rpc/test_cohort.py",
+    ),
+    Mutant(
+        "what a generation has not been told yet is lost when it ends",
+        "server/rpc/cohort.py",
+        "        if part is not None:\n            part.settle()\n        self._generations[seat]",
+        "        self._generations[seat]",
+        "tests/server/rpc/test_cohort.py",
     ),
     Mutant(
         "annotations are padded, and how many there are is not known",
