@@ -66,7 +66,9 @@ async def test_what_nobody_expected_is_told_to_the_log_alone(kind, caplog):
     assert error.details().startswith("[request id: r7] INTERNAL INTERNAL: ")
     assert SECRET not in error.details()
     assert kind.__name__ not in error.details()
-    assert [record.exc_info[1].args for record in caplog.records if record.levelno == logging.ERROR] == [(SECRET,)]
+    # gRPC's poller may write of its own troubles to asyncio's log, where there are several loops in one process.
+    ours = [record for record in caplog.records if record.name.startswith("server.")]
+    assert [record.exc_info[1].args for record in ours if record.levelno == logging.ERROR] == [(SECRET,)]
 
 
 async def test_an_error_is_the_calls_status_with_the_requests_id():

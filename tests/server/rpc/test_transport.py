@@ -94,7 +94,9 @@ async def test_what_nobody_expected_is_told_to_the_log_alone(name, caplog):
         code, text, _ = await failed(asked(channel, pb.ModelInferRequest(id="r7").SerializeToString()))
     assert code is grpc.StatusCode.INTERNAL
     assert text == "[request id: r7] INTERNAL INTERNAL: the call failed; the server's log has the cause"
-    assert [record.exc_info[1].args for record in caplog.records if record.levelno == logging.ERROR] == [(SECRET,)]
+    # gRPC's poller may write of its own troubles to asyncio's log, where there are several loops in one process.
+    ours = [record for record in caplog.records if record.name.startswith("server.")]
+    assert [record.exc_info[1].args for record in ours if record.levelno == logging.ERROR] == [(SECRET,)]
 
 
 @EVERY
