@@ -83,8 +83,12 @@ def _drawn(decode: Decode | None, turn: Turn, outputs: Arrays) -> Drawn | None:
     asked = [(chunk.draws, first, stop) for chunk, first, stop in turn.chunk_rows() if chunk.draws is not None]
     if decode is None or not asked:
         return None
-    rows = joined([np.arange(first, stop) for _, first, stop in asked])
-    last = outputs[decode.output][rows, turn.lengths[rows] - 1]
+    answered = outputs[decode.output]
+    if len(asked) == len(turn.chunks) and answered.shape[1] == 1:
+        last = answered[:, 0]
+    else:
+        rows = joined([np.arange(first, stop) for _, first, stop in asked])
+        last = answered[rows, turn.lengths[rows] - 1]
     return draw(decode, last, Draws.joined([draws for draws, _, _ in asked]))
 
 

@@ -118,11 +118,11 @@ def _places(weights: Probabilities, uniforms: Probabilities) -> Ints:
     """Give the place of each row that a number from 0 to 1 falls on, places being as wide as their weights."""
     sums = weights.cumsum(-1)
     falls = uniforms * sums[:, -1]
-    places: Ints = (sums <= falls[:, None]).sum(-1)
-    if (falls >= sums[:, -1]).any():
+    places: Ints = (sums > falls[:, None]).argmax(-1)
+    if (past := falls >= sums[:, -1]).any():
         # By rounding a number may fall past the last place that has any weight.
         last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(-1)
-        places = np.minimum(places, last)
+        places = np.where(past, last, places)
     return places
 
 

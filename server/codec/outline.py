@@ -244,17 +244,6 @@ def parameters_of(common: Parameters, values: dict[str, Value]) -> Parameters | 
     step = values.get("recur_step", UNNUMBERED)
     if not all(is_name(value) for value in (sequence, life) if isinstance(value, str)):
         return None
-    return Parameters(
-        sequence_id=sequence or None,
-        start=common.start,
-        end=common.end,
-        step=cast("int", step),
-        life=life_of(cast("str", life)),
-        priority=common.priority,
-        timeout_seconds=common.timeout_seconds,
-        wants_final=common.wants_final,
-        peek=common.peek,
-        notices=common.notices,
-        score=common.score,
-        sampling=common.sampling,
+    return msgspec.structs.replace(
+        common, sequence_id=sequence or None, step=cast("int", step), life=life_of(cast("str", life))
     )

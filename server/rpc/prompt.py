@@ -57,9 +57,11 @@ class Prompt:
         self._chunk = chunk = exchange.chunk(self._tensors, rows, scope, client)
         self._counted = chunk.steps.item(0) != UNNUMBERED
         self._others = {name: of for name, of in self._tensors.inputs.items() if name != self.decode.input}
-        [digest] = digests(chunk, exchange.signature)
-        self._digest = xxh3_64_intdigest(msgspec.json.encode(self.how), digest)
-        chunk.digests = np.array([self._digest], np.uint64)
+        if self._counted:
+            [digest] = digests(chunk, exchange.signature)
+            chunk.digests = np.array([xxh3_64_intdigest(msgspec.json.encode(self.how), digest)], np.uint64)
+        else:
+            chunk.digests = no_words(1)
         self.length = chunk.lengths.item(0)
         self.seed = self._seed()
         if self.decode.lengths and chunk.starts:
@@ -73,7 +75,8 @@ class Prompt:
             return self.how.seed
         if not self._counted:
             return secrets.randbits(64)
-        return self._digest ^ self._chunk.lives.item(0)
+        assert self._chunk.digests is not None
+        return self._chunk.digests.item(0) ^ self._chunk.lives.item(0)
 
     @property
     def first(self) -> int:

@@ -90,6 +90,27 @@ def test_other_values_in_a_known_outline_are_not_parsed_again(monkeypatch):
     assert (reader.read(data).parameters, reader.read(data).id) == (expected, "r8")
 
 
+GENERATES = {
+    "recur_max_steps": 9,
+    "recur_answer_steps": 4,
+    "recur_temperature": 0.5,
+    "recur_top_k": 3,
+    "recur_top_p": 0.9,
+    "recur_seed": 7,
+}
+OTHERS = {"sequence_start": True, "priority": 1, "timeout": 10**9, "recur_notices": True}
+
+
+@pytest.mark.parametrize("given", [GENERATES, OTHERS, {"sequence_end": True}, {"recur_peek": True}])
+def test_whatever_else_a_request_asks_it_is_not_parsed_again(given, monkeypatch):
+    reader = Reader()
+    reader.read(one([1], sequence_id=5, **given).SerializeToString())
+    data = one([2], sequence_id=7, **given).SerializeToString()
+    expected = decode_parameters(pb.ModelInferRequest.FromString(data))
+    monkeypatch.setattr("server.codec.request.pb.ModelInferRequest", None)
+    assert reader.read(data).parameters == expected
+
+
 def test_an_id_that_is_no_text_is_refused_though_its_outline_is_known():
     reader = Reader()
     data = one([1], id_="r7", sequence_id=5).SerializeToString()
