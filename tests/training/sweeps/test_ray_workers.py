@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from training.checkpoint import FILE as CHECKPOINT
 from training.cli import main
-from training.run import Run
+from training.run import RESULT, Run
 from training.sweeps.work import OUTPUT, validations_of
 
 QUIET = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_health_check_period_ms": "500"}
@@ -27,6 +28,12 @@ SETS = [
     "data.options.count=200",
     "model.hidden_size=8",
 ]
+
+
+def command_of(process: int) -> bytes:
+    """What a process was begun with; nothing of one that has ended."""
+    path = Path(f"/proc/{process}/cmdline")
+    return path.read_bytes() if path.exists() else b""
 
 
 class Node:
@@ -55,11 +62,16 @@ class Node:
         return found
 
     def kill(self) -> None:
-        """As if its machine were gone."""
-        for process in self.processes():
-            with_group = signal.SIGKILL
-            os.kill(process, with_group)
+        """Kill all but the trainings, which are to end with the rest: two machines never write to one run."""
+        trainings = [process for process in self.processes() if b"training.sweeps.attended" in command_of(process)]
+        assert trainings
+        for process in set(self.processes()) - set(trainings):
+            os.kill(process, signal.SIGKILL)
         self.process.wait()
+        until = time.monotonic() + 10
+        while any(command_of(process) for process in trainings):
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -95,12 +107,13 @@ def cluster() -> Iterator[tuple[str, Node]]:
 
 def trained_by(node: Node) -> set[str]:
     """The seeds of what a node trains."""
-    commands = [Path(f"/proc/{process}/cmdline").read_text() for process in node.processes()]
+    commands = [command_of(process).decode() for process in node.processes()]
     return {found[1] for command in commands if (found := re.search(r"training\.seed=(\d)", command))}
 
 
-def with_checkpoints(runs: Path) -> set[str]:
-    return {str(Run(path.parent).recipe.training.seed) for path in runs.glob("*/checkpoint.pt")}
+def seeds_with(file: str, runs: Path) -> set[str]:
+    """The seeds of the runs that have a file."""
+    return {str(Run(path.parent).recipe.training.seed) for path in runs.glob(f"*/{file}")}
 
 
 def sweep(address: str, runs: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -118,13 +131,15 @@ def wait(process: subprocess.Popen[str], until: Callable[[], object]) -> None:
 
 
 @pytest.mark.e2e
-def test_a_training_whose_node_is_gone_goes_on_from_its_checkpoint_on_another_and_one_that_is_stopped_leaves_one(
+def test_a_training_whose_node_is_gone_goes_on_on_another_and_one_that_is_stopped_keeps_its_checkpoint(
     tmp_path,
 ):
     with cluster() as (address, second):
         process = sweep(address, tmp_path, "--seeds", "2")
-        wait(process, lambda: trained_by(second) & with_checkpoints(tmp_path))
+        wait(process, lambda: trained_by(second) & seeds_with(CHECKPOINT, tmp_path))
+        [seed] = trained_by(second)
         second.kill()
+        assert seed not in seeds_with(RESULT, tmp_path), "it ended by itself"
         said, wrong = process.communicate(timeout=120)
         assert process.returncode == 0, wrong
         assert len(re.findall(r"^done ", said, re.MULTILINE)) == 2
@@ -136,7 +151,7 @@ def test_a_training_whose_node_is_gone_goes_on_from_its_checkpoint_on_another_an
             assert (folder / OUTPUT).read_text().count("update 10/150") == 1, "it went on, and did not begin anew"
 
         process = sweep(address, tmp_path / "stopped", "--set", "training.updates=4000")
-        wait(process, lambda: with_checkpoints(tmp_path / "stopped"))
+        wait(process, lambda: seeds_with(CHECKPOINT, tmp_path / "stopped"))
         process.send_signal(signal.SIGINT)
         _, wrong = process.communicate(timeout=60)
         assert (process.returncode, "goes on from the checkpoint" in wrong) == (130, True), wrong
