@@ -80,7 +80,7 @@ $(VENV)/demo.done: pyproject.toml constraints.txt | $(PY)
 
 $(VENV)/test.done: pyproject.toml constraints.txt | $(PY)
 	@echo 'installing into $(VENV) (once)'
-	@$(PIP) '.[server,native,training,search,client,test]'
+	@$(PIP) '.[server,native,training,search,ray,client,test]'
 	@touch $@ $(VENV)/demo.done
 
 # A C++ load generator. Its wheel needs a library of Debian's and one of CUDA's; where one is missing its tests are skipped.

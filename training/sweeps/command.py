@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 import tomllib
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from training.sweeps.results import TABLE, lines_of, table, write_results
 from training.sweeps.sweeping import Best, Listed, Source, Sweep
 from training.sweeps.watching import counted, watching
 from training.sweeps.work import Work
-from training.sweeps.workers import Processes
+from training.sweeps.workers import Processes, Workers
 
 SWEEPS = "sweeps"
 EXAMPLE = """examples:
@@ -42,7 +43,8 @@ or a search, of so many trials of each recipe, by Optuna (pip install '.[search]
   training.clip = { low = 0.5, high = 2.0, step = 0.5 }
 
 Every training is a run folder as `train` makes it: what is done is not done again, and what was stopped or killed goes
-on from its checkpoint. Figures are of the test part: choose between settings by the column `validation`, a loss.
+on from its checkpoint. With --ray the trainings are tasks of a Ray cluster (pip install '.[ray]').
+Figures are of the test part: choose between settings by the column `validation`, a loss.
 """
 
 
@@ -62,18 +64,28 @@ def add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", r
     parser.add_argument(
         "--grid", action="append", default=[], metavar="KEY=VALUE,VALUE", help="train with each; may be repeated"
     )
-    cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--jobs", type=int, default=cores, metavar="N", help=f"processes at once (default: {cores})")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=None,
+        metavar="N",
+        help=f"trainings at once (default: {_cores()}, the cores; with --ray as many as the cluster has)",
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="train on the nodes of a Ray cluster, HOST:PORT as `ray start` says it; "
+        "all of them have this folder and that of the runs at the same place",
+    )
     parser.add_argument("--runs", type=Path, default=runs, metavar="DIR", help="where run folders are (default: runs)")
     parser.set_defaults(command=_sweep, usual_runs=runs)
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         raise WrongUse(f"--jobs {options.jobs}: at least one is needed")
     source, folder = _opened(_space(options), options.runs)
-    workers = Processes(options.jobs, lambda one: command_of(one, options.runs))
-    with watching(source) as shown:
+    with _workers(options) as workers, watching(source) as shown:
         Sweep(source, workers, shown).run()
     found, works = source.best(), source.works
     for best in found:
@@ -85,6 +97,25 @@ def _sweep(options: argparse.Namespace) -> None:
         sys.stdout.write(_told(best, None if options.runs == options.usual_runs else options.runs))
     if failed := [work for work in works if work.standing == "failed"]:
         raise TrainingError(f"{len(failed)} of {len(works)} trainings failed, the first with: {failed[0].complaint}")
+
+
+def _workers(options: argparse.Namespace) -> AbstractContextManager[Workers]:
+    """Give what does the trainings: processes of this machine, or tasks of a cluster."""
+
+    def command(planned: Planned) -> list[str]:
+        return command_of(planned, options.runs)
+
+    if options.ray is None:
+        return nullcontext(Processes(options.jobs or _cores(), command))
+    try:
+        from training.sweeps.ray_workers import ray_workers  # noqa: PLC0415  an extra brings what it needs
+    except ModuleNotFoundError as error:
+        raise WrongUse(f"--ray needs {error.name}, which is not installed: pip install '.[ray]'") from error
+    return ray_workers(options.ray, options.jobs, command)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _opened(space: Space, runs: Path) -> tuple[Source, Path]:
