@@ -19,7 +19,7 @@ from benchmarks.writer import INPUT
 from server.pb import grpc_service_pb2 as pb
 
 WARM_SECONDS, SECONDS = 0.5, 2.0
-STEPS = 100
+STEPS = 400
 FINAL = b"triton_final_response"
 
 

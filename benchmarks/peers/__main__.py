@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers`: calls of one step each, here and by peers with the same model, as ratios."""
+"""`python -m benchmarks.peers`: calls of one step each, over both transports, and by peers with the same model."""
 
 import sys
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from benchmarks.rounds import ROUNDS, in_turn
 
 OUTPUT = ROOT / "build" / "bench-peers.json"
 CALLERS = "64"
-BARS = {"triton": 1.5}
+BARS = {("triton", "unary"): 1.5}
 
 
 def main() -> int:
@@ -22,15 +22,22 @@ def main() -> int:
     )
     with ExitStack() as servers:
         graph = servers.enter_context(graph_file(lstm()))
-        recur = servers.enter_context(recur_server(lstm())).listen
-        measurements = {"recur": partial(measure, "benchmarks.load", recur, "unary", CALLERS, "1", core=LOAD)}
+        recur = servers.enter_context(recur_server(lstm(), "--transport", "grpcio")).listen
+        native = servers.enter_context(recur_server(lstm(), "--transport", "native")).listen
+        measurements = {
+            "unary": partial(measure, "benchmarks.load", recur, "unary", CALLERS, "1", core=LOAD),
+            "native": partial(measure, "benchmarks.frames", native, CALLERS, "1", core=LOAD),
+        }
         for name, peer in PEERS.items():
             address = servers.enter_context(peer_server(name, graph))
             measurements[name] = partial(measure, peer.load, address, *peer.arguments, CALLERS, *peer.after, core=LOAD)
         values = in_turn(measurements, ROUNDS)
     records = [
-        compare(f"peer_{name}_unary_{CALLERS}", values["recur"], "steps/s", name, values[name], bar=BARS.get(name))
+        compare(
+            f"peer_{name}_{ours}_{CALLERS}", values[ours], "steps/s", name, values[name], bar=BARS.get((name, ours))
+        )
         for name in PEERS
+        for ours in ("unary", "native")
     ]
     sys.stdout.writelines(f"{line(record)}\n" for record in records)
     write(OUTPUT, records)
