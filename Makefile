@@ -16,7 +16,7 @@ PEERS := triton mosec litserve
 PEER_PYTHON ?= /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults mutants lint format proto bench bench-peers clean
+.PHONY: help demo test quick faults mutants lint format proto bench bench-peers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ demo: $(VENV)/demo.done ## train on text, export, verify, publish, serve, stream
 
 test: $(VENV)/test.done $(PERF_ANALYZER)/done ## every test, in as many processes as there are cores
 	@OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term
+
+quick: $(VENV)/test.done ## train the recipes that take half a minute or less, each held to its figure
+	@rm -rf build/quick build/quick.json
+	@$(PY) -m training reproduce --quick --seeds 1 --runs build/quick --record build/quick.json
 
 faults: $(VENV)/test.done ## the fault tests with ten times as many of everything
 	@RECUR_FAULTS_SCALE=10 $(PY) -m pytest -m "long or not long" tests/faults

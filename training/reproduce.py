@@ -21,9 +21,9 @@ from training.tasks import TASKS
 
 PAGE = RECORD.with_suffix(".md")
 # A recipe that took no longer than this is a quick one.
-QUICK_SECONDS = 60
+QUICK_SECONDS = 30
 EXAMPLE = """example:
-  python -m training reproduce --quick           # those that take at most a minute each
+  python -m training reproduce --quick           # those that take at most half a minute each
   python -m training reproduce 'jsb_*' --seeds 3
 
 What was trained before, with the same settings and seed, is not trained again; what is stopped goes on where it was.

@@ -33,7 +33,7 @@ def test_a_recipe_is_trained_with_several_seeds_once_and_told_with_their_spread(
 
 def test_quick_ones_are_those_that_the_project_recorded_so(tmp_path, capsys, monkeypatch):
     record = Record(tmp_path / "project.json")
-    for name, seconds in ((GLOB, 60.0), ("charlm", 61.0)):
+    for name, seconds in ((GLOB, 30.0), ("charlm", 31.0)):
         record.add(read_recipe(name), Trained(1.0, seconds, "sha256:0", "a processor"))
     monkeypatch.setattr("training.reproduce.RECORD", record.path)
     assert reproduce(tmp_path, "--quick", "--seeds", "1") == 0
