@@ -178,7 +178,8 @@ def check_gradients(kind: Kind) -> None:
         return (ys, *(last[name] for name in names))
 
     given = [some_inputs(2, 3), *(state[name] for name in names)]
-    assert torch.autograd.gradcheck(scanned, [tensor.requires_grad_() for tensor in given])
+    # A small step: where a cell sorts its places by use, a larger one now and then meets two that change their order.
+    assert torch.autograd.gradcheck(scanned, [tensor.requires_grad_() for tensor in given], eps=1e-7)
 
 
 def check_gradients_reach_every_parameter(kind: Kind) -> None:
